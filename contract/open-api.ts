@@ -275,6 +275,34 @@ const otherRoutes: readonly [string, JsonSchema][] = [
     },
   ],
   [
+    paths.tiles,
+    {
+      parameters: [
+        {
+          name: 'path',
+          in: 'path',
+          required: true,
+          description: 'checkpoint, or the path of a tile or of a bundle of entries as in C2SP tlog-tiles.',
+          schema: { type: 'string' },
+        },
+      ],
+      get: {
+        operationId: 'getTile',
+        summary: 'The signed checkpoint, a tile of hashes, or a bundle of entries (C2SP tlog-tiles).',
+        responses: {
+          200: {
+            description: 'The bytes.',
+            content: {
+              [mediaTypes.note]: { schema: { type: 'string' } },
+              [mediaTypes.bytes]: { schema: { type: 'string', format: 'binary' } },
+            },
+          },
+          ...problem,
+        },
+      },
+    },
+  ],
+  [
     paths.live,
     { get: { operationId: 'live', summary: 'Whether the process runs.', ...answerOf('It runs.', mediaTypes.json) } },
   ],

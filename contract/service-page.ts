@@ -1,6 +1,6 @@
 import { objectGrants } from '../src/api/operation.ts'
 import { everyOperation } from '../src/api/operations.ts'
-import { mediaTypes, objectPath, pathOf, paths, wireLimits } from '../src/api/wire.ts'
+import { mediaTypes, objectPath, pathOf, paths, tilesPath, wireLimits } from '../src/api/wire.ts'
 import { codes } from '../src/errors.ts'
 import { limits } from '../src/kernel/limits.ts'
 import { generatedPage, table } from './pages.ts'
@@ -48,6 +48,9 @@ ${table(
     `| GET | \`${paths.events}\` | Entries as server-sent events, without end |`,
     `| PUT | \`${objectPath('<sha256>')}\` | Keeps the proposal of a turn, for a turn of more than ${wireLimits.bodyBytes / 2 ** 20} MiB |`,
     `| GET | \`${objectPath('<sha256>')}\` | An upload, or an object of the ledger, by its SHA-256 |`,
+    `| GET | \`${tilesPath('checkpoint')}\` | The signed checkpoint, never cached |`,
+    `| GET | \`${tilesPath('tile/<L>/<N>[.p/<W>]')}\` | A tile of hashes ([C2SP tlog-tiles](tiles.md)) |`,
+    `| GET | \`${tilesPath('tile/entries/<N>[.p/<W>]')}\` | A bundle of up to 256 entries |`,
     `| GET | \`${paths.live}\` | Whether the process runs. Needs no token |`,
     `| GET | \`${paths.ready}\` | Whether commands are taken, with figures: 200 or 503. Needs no token |`,
     `| GET | \`${paths.metrics}\` | Metrics for Prometheus |`,

@@ -1,4 +1,4 @@
-import type { Api } from './api/api.ts'
+import type { Api, LedgerHere, Tiles } from './api/api.ts'
 import type { VerifiedLedger } from './api/shapes/log.ts'
 import { type BackupOptions, type WrittenBackup, writeBackup } from './backup/write-backup.ts'
 import { LockstepError } from './errors.ts'
@@ -23,6 +23,7 @@ import { PolicyOfLedger } from './nouns/policy/policy.ts'
 import { raiseFormat } from './nouns/raise.ts'
 import { Runs } from './nouns/runs/runs.ts'
 import { served } from './nouns/served.ts'
+import { TilesOfLog } from './nouns/tiles.ts'
 import { type Authenticated, Tokens } from './nouns/tokens/tokens.ts'
 import { Staging } from './nouns/turns/staging.ts'
 import { Turns } from './nouns/turns/turns.ts'
@@ -49,7 +50,7 @@ export interface Ledger extends Api, AsyncDisposable {
  * A ledger that is open in this process. Its states are opening, open, closing and closed. Only one process has a
  * ledger open at a time. Besides the operations it has the members that only this process can use.
  */
-export class LocalLedger implements Ledger {
+export class LocalLedger implements Ledger, LedgerHere {
   readonly audit: Api['audit']
   readonly clock: Api['clock']
   readonly config: Api['config']
@@ -63,6 +64,7 @@ export class LocalLedger implements Ledger {
   readonly tokens: Api['tokens']
   readonly turns: Api['turns']
   readonly workspaces: Api['workspaces']
+  readonly tiles: Tiles
   /** The steps of `exports.create`, for a process that does not hold the ledger while the bundle is written. */
   readonly exporting: Exports
   /** Records the end of what has expired, for the service. */
@@ -113,8 +115,7 @@ export class LocalLedger implements Ledger {
       poke: (stream) => this.#sequencer.poke(stream),
       filesDrained: () => this.#reactions.drained(),
     }
-    const deliverables = new Deliverables(this.#core)
-    const policy = new PolicyOfLedger(this.#core)
+    const [deliverables, policy] = [new Deliverables(this.#core), new PolicyOfLedger(this.#core)]
     const ground = { actor, root: layout.root, assertOpen: () => this.#assertOpen() }
     const locks = new Locks(this.#core, deliverables)
     this.expiring = { locks, runs: new Runs(this.#core, policy), tokens: new Tokens(this.#core) }
@@ -122,6 +123,7 @@ export class LocalLedger implements Ledger {
     this.clock = served('clock', new LedgerClock(this.#core), ground)
     this.config = served('config', new ConfigOfLedger(this.#core, { config, policy }), ground)
     this.head = served('head', new HeadOfLog(parts), ground)
+    this.tiles = new TilesOfLog(log, this.head)
     this.locks = served('locks', this.expiring.locks, ground)
     const whole = { backUp: (input: BackupOptions) => this.backUp(input), verify: () => this.#verify() }
     this.log = served('log', new Entries(parts, this.#publication, whole), ground)

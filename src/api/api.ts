@@ -1,3 +1,4 @@
+import type { TileName } from '../merkle/tiles.ts'
 import type { AuditApi } from './audit.ts'
 import type { ClockApi } from './clock.ts'
 import type { ConfigApi } from './config.ts'
@@ -35,4 +36,13 @@ export interface Api {
 export interface LedgerHere extends Api {
   /** The root: the folder that the ledger governs. */
   readonly dir: string
+  readonly tiles: Tiles
+}
+
+/** The log as C2SP tlog-tiles has it: a checkpoint, and immutable tiles. */
+export interface Tiles {
+  /** The current tree head as a signed checkpoint. Errors: as for `head.signed`. */
+  checkpoint(): Promise<string>
+  /** The bytes of a tile or of a bundle of entries. Errors: NOT_FOUND (the log does not fill it yet). */
+  tile(name: TileName): Promise<Uint8Array>
 }

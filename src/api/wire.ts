@@ -10,6 +10,8 @@ export const mediaTypes = {
   lines: 'application/x-ndjson',
   events: 'text/event-stream',
   problem: 'application/problem+json',
+  note: 'text/plain; charset=utf-8',
+  bytes: 'application/octet-stream',
 } as const
 
 /** The routes that are not operations. */
@@ -17,6 +19,7 @@ export const paths = {
   batch: '/v1/batch',
   events: '/v1/events',
   objects: '/v1/objects/{digest}',
+  tiles: '/tiles/{path}',
   live: '/livez',
   ready: '/readyz',
   metrics: '/metrics',
@@ -33,6 +36,11 @@ export const wireLimits = {
 /** The route of an object, by its SHA-256 in hex. */
 export function objectPath(digest: string): string {
   return paths.objects.replace('{digest}', digest)
+}
+
+/** The route of the checkpoint, or of a tile by its path in C2SP tlog-tiles. */
+export function tilesPath(path: string): string {
+  return paths.tiles.replace('{path}', path)
 }
 
 /** The route of an operation: `pathOf('locks', 'acquireAll')` is `/v1/locks/acquire-all`. */

@@ -193,6 +193,7 @@ export const words: { readonly [member: string]: Hint } = {
   links: { about: 'The links of the stem.' },
   manifest: { about: 'The manifest of the stem.' },
   triplet: { about: 'The stem with its digests.' },
+  triplet_digest: { about: 'The SHA-256 of body, links and manifest together, to be stated as base_digest.' },
   referenced_by: { about: 'The links that point to the identity of the stem.' },
   sources: { about: 'The links that point to the target.' },
   id: { about: 'The id of the target.' },

@@ -53,6 +53,10 @@ const parts: Readonly<Record<string, Part>> = {
     about: 'Export entries with proofs, for readers without the ledger.',
     load: async (verb) => (await import('./export.ts')).exportCommand(verb),
   },
+  tiles: {
+    about: 'Export the log as tiles, which any web server can serve to outside verifiers.',
+    load: async (verb) => (await import('./tiles.ts')).tilesCommand(verb),
+  },
   head: {
     about: 'Shows the tree head: origin, size and root.',
     load: async () => (await import('./log.ts')).headVerb(),

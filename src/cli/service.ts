@@ -3,9 +3,10 @@ import { connect } from 'node:net'
 import type { Readable } from 'node:stream'
 import type { LedgerHere } from '../api/api.ts'
 import { waits } from '../api/call-facts.ts'
+import { tilesPath } from '../api/wire.ts'
 import { errorOf, type RequestOutcome, unreachable } from '../client/failures.ts'
 import { itemsOf } from '../client/items.ts'
-import { parsed, textOf } from '../client/lines.ts'
+import { bytesOf, parsed, textOf } from '../client/lines.ts'
 import { OpenCall } from '../client/open-call.ts'
 import { isRepeatable, remoteApi } from '../client/remote-api.ts'
 import { putOf, requestOf, traceHeaders, withTimeLeft } from '../client/requests.ts'
@@ -15,6 +16,7 @@ import { findLayout, findRoot, layoutOf } from '../disk/layout.ts'
 import { socketOf } from '../disk/service-socket.ts'
 import type { Actor } from '../kernel/ids.ts'
 import { limits } from '../kernel/limits.ts'
+import { tilePath } from '../merkle/tiles.ts'
 import { traceOfProcess } from './trace.ts'
 
 /** Who calls: a token, and the actor that is named where no token says it. */
@@ -29,7 +31,12 @@ export async function serviceAt(dir: string, { actor, token }: ServiceCaller): P
   const socket = socketOf(layout)
   if (socket === undefined || !(await doesAnswer(socket))) return undefined
   const transport = transportOver(socket, `the service of ${layout.root}`, token)
-  return { ...remoteApi(transport, { actor }), dir: layout.root }
+  const tile = (path: string) => transport.get(tilesPath(path))
+  const tiles: LedgerHere['tiles'] = {
+    checkpoint: async () => String(await tile('checkpoint')),
+    tile: ({ index, level, width }) => tile(tilePath(level, index, width)),
+  }
+  return { ...remoteApi(transport, { actor }), dir: layout.root, tiles }
 }
 
 /** Whether a service answers for a folder. */
@@ -59,7 +66,11 @@ async function doesAnswer(socket: string): Promise<boolean> {
 }
 
 /** One request for each call. Unlike the client's transport, it starts fast and keeps nothing open. */
-function transportOver(socketPath: string, place: string, token: string | undefined): Transport {
+function transportOver(
+  socketPath: string,
+  place: string,
+  token: string | undefined,
+): Transport & { get: (path: string) => Promise<Buffer> } {
   const known = token === undefined ? {} : { authorization: `Bearer ${token}` }
   const headers = { ...known, ...traceHeaders(traceOfProcess()), host: 'localhost' }
   const opened = async (
@@ -70,13 +81,12 @@ function transportOver(socketPath: string, place: string, token: string | undefi
     if (answer.statusCode === 200) return answer
     throw errorOf(parsed(await textOf(answer), place), place)
   }
-  const sent = async (
+  const sent = async <T>(
     requestNow: () => ReturnType<typeof requestOf>,
-    { isRepeatable, name, signal, timeout }: Sent,
-  ): Promise<object> => {
+    { isRepeatable, name, read, signal, timeout }: Sent<T>,
+  ): Promise<T> => {
     const call = new OpenCall(name, signal)
-    const send = async () =>
-      parsed(await bodyOf(await opened(requestNow(), { signal: call.signal, timeout }), place), place)
+    const send = async () => read(await bodyOf(await opened(requestNow(), { signal: call.signal, timeout }), place))
     try {
       return await send().catch((failure: unknown) => retried(failure, { isRepeatable, send, signal: call.signal }))
     } catch (error) {
@@ -85,32 +95,43 @@ function transportOver(socketPath: string, place: string, token: string | undefi
       call.end()
     }
   }
+  const document = (bytes: Buffer) => parsed(String(bytes), place)
   return {
     ask: (operation, input, { signal }) => {
       const { name } = operation
       const startedAt = performance.now()
       const timeout = waits(name, input) ? 0 : limits.answerMillisMax
       const request = () => requestOf(operation, withTimeLeft(input, startedAt), headers)
-      return sent(request, { name, isRepeatable: isRepeatable(operation, input), signal, timeout })
+      return sent(request, { name, isRepeatable: isRepeatable(operation, input), read: document, signal, timeout })
     },
     follow: (operation, input, { signal }) => {
       const call = new OpenCall(operation.name, signal)
       const answer = opened(requestOf(operation, input, headers), { signal: call.signal })
       return itemsOf(answer, { call, end: () => call.end(), isEndless: false, place })
     },
+    get: (path) =>
+      sent(() => ({ method: 'GET', path, headers }), {
+        name: 'get',
+        isRepeatable: true,
+        read: (bytes) => bytes,
+        signal: undefined,
+        timeout: limits.answerMillisMax,
+      }),
     put: (path, body, { signal }) =>
       sent(() => putOf(path, body, headers), {
         name: 'put',
         isRepeatable: true,
+        read: document,
         signal,
         timeout: limits.answerMillisMax,
       }),
   }
 }
 
-interface Sent {
+interface Sent<T> {
   isRepeatable: boolean
   name: string
+  read: (bytes: Buffer) => T
   signal: AbortSignal | undefined
   timeout: number
 }
@@ -142,9 +163,9 @@ function exchange(
   })
 }
 
-async function bodyOf(answer: Readable, place: string): Promise<string> {
+async function bodyOf(answer: Readable, place: string): Promise<Buffer> {
   try {
-    return await textOf(answer)
+    return await bytesOf(answer)
   } catch (error) {
     throw unreachable(place, 'unknown', error)
   }

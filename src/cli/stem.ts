@@ -117,12 +117,13 @@ function showVerb(): Command {
   })
 }
 
-function shownLines({ body, links, manifest, referenced_by, triplet }: ShownStem): string[] {
+function shownLines({ body, links, manifest, referenced_by, triplet, triplet_digest }: ShownStem): string[] {
   const { body_digest, dto_type, id, run_id, stem, updated_at_turn } = triplet
   const parts = Object.entries({ body, links, manifest }).map(([part, value]) => `${part} ${JSON.stringify(value)}`)
   return [
     `${stem} (${dto_type === null ? 'no identity' : `${dto_type} ${id}`}) since ${updated_at_turn} of ${run_id}`,
     `body digest ${body_digest}`,
+    `triplet digest ${triplet_digest}`,
     ...parts,
     referenced_by.length === 0 ? 'no links point to it' : `${counted(referenced_by.length, 'link')} to it:`,
     ...referenced_by.map(({ location, stem }) => `  ${stem}${location}`),

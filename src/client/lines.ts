@@ -21,11 +21,16 @@ export async function* linesOf(body: AsyncIterable<Uint8Array>): AsyncGenerator<
   if (rest !== '') yield [rest]
 }
 
-/** All of a body as text. */
-export async function textOf(body: AsyncIterable<Uint8Array>): Promise<string> {
+/** All of a body. */
+export async function bytesOf(body: AsyncIterable<Uint8Array>): Promise<Buffer> {
   const chunks: Uint8Array[] = []
   for await (const chunk of body) chunks.push(chunk)
-  return Buffer.concat(chunks).toString()
+  return Buffer.concat(chunks)
+}
+
+/** All of a body as text. */
+export async function textOf(body: AsyncIterable<Uint8Array>): Promise<string> {
+  return (await bytesOf(body)).toString()
 }
 
 /** A document of an answer. Errors: LEDGER_UNAVAILABLE, because what is not JSON is no answer of the service. */

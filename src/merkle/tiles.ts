@@ -157,12 +157,29 @@ export function subtreeRoot(hashes: Uint8Array, hash: HashSync): Uint8Array {
 }
 
 /**
+ * What a tile is named by: a tile of hashes by its level, or the bundle of the entries under a tile of level 0. A width
+ * below 256 names a partial one, which has only the first `width` hashes or entries.
+ */
+export type TileName = { readonly level: number | 'entries'; readonly index: number; readonly width: number }
+
+/**
  * The path of a tile in C2SP tlog-tiles: `tile/0/x001/067`, and `tile/0/x001/067.p/5` for a partial tile of width 5.
  */
-export function tilePath(level: number, index: number, width = tileWidth): string {
+export function tilePath(level: TileName['level'], index: number, width = tileWidth): string {
   const groups = [String(index % 1000).padStart(3, '0')]
   for (let rest = Math.floor(index / 1000); rest > 0; rest = Math.floor(rest / 1000)) {
     groups.unshift(`x${String(rest % 1000).padStart(3, '0')}`)
   }
   return `tile/${level}/${groups.join('/')}${width < tileWidth ? `.p/${width}` : ''}`
+}
+
+/** The tile that a path names; undefined for any text that `tilePath` does not write. */
+export function parseTilePath(path: string): TileName | undefined {
+  const [, levelText, groups = '', widthText] =
+    /^tile\/(entries|\d{1,2})\/((?:x\d{3}\/){0,5}\d{3})(?:\.p\/(\d{1,3}))?$/.exec(path) ?? []
+  const level = levelText === 'entries' ? levelText : Number(levelText)
+  const index = Number(groups.replace(/[x/]/g, ''))
+  const width = widthText === undefined ? tileWidth : Number(widthText)
+  if (!Number.isSafeInteger(index) || width === 0 || tilePath(level, index, width) !== path) return undefined
+  return { level, index, width }
 }

@@ -4,7 +4,7 @@ import { RESPONSE_ALREADY_SENT } from '@hono/node-server/utils/response'
 import { type Context, Hono } from 'hono'
 import { objectGrants } from '../api/operation.ts'
 import type { Operation } from '../api/operations.ts'
-import { mediaTypes, objectPath, pathOf, paths, wireLimits } from '../api/wire.ts'
+import { mediaTypes, objectPath, pathOf, paths, tilesPath, wireLimits } from '../api/wire.ts'
 import { LockstepError } from '../errors.ts'
 import { parsedJson } from '../kernel/json.ts'
 import type { LocalLedger } from '../ledger.ts'
@@ -17,6 +17,7 @@ import type { Metrics } from './metrics.ts'
 import { sendObject, takeObject } from './objects.ts'
 import { invalid, notBegun } from './problem.ts'
 import { sendStream } from './streams.ts'
+import { grantsOfTiles, sendTile } from './tiles.ts'
 
 /** What the routes need of the service. */
 export interface Ground {
@@ -72,8 +73,8 @@ export function appOf(ground: Ground): Hono<Bindings> {
   app.notFound((context) =>
     answered(context, () => {
       const { path } = context.req
-      const known = methods.get(path.startsWith(objectPath('')) ? anyObject : path)
-      throw refusalOf(path, context.env.incoming.method ?? '', known)
+      const open = [anyObject, anyTile].find((route) => path.startsWith(route.replace(/[:*].*/, '')))
+      throw refusalOf(path, context.env.incoming.method ?? '', methods.get(open ?? path))
     }),
   )
   app.onError((error, context) =>
@@ -104,10 +105,12 @@ const handlersByKind: Readonly<Record<Operation['facts']['kind'], [Method, (oper
 }
 
 const anyObject = objectPath(':digest')
+const anyTile = tilesPath('*')
 
 const others: readonly [Method, string, Handler][] = [
   ['GET', anyObject, objectHandler('GET', sendObject)],
   ['PUT', anyObject, objectHandler('PUT', takeObject)],
+  ['GET', anyTile, tilesHandler],
   ['POST', paths.batch, batchHandler],
   ['GET', paths.events, eventsHandler],
   ['GET', paths.live, (exchange) => exchange.sendJson({ live: true })],
@@ -124,6 +127,12 @@ function objectHandler(method: 'GET' | 'PUT', answer: typeof sendObject): Handle
     if (method === 'GET') demandNoBody(exchange)
     await answer(exchange, exchange.url.slice(objectPath('').length), ledger)
   }
+}
+
+async function tilesHandler(exchange: Exchange, { callerOf, calls, ledger }: Ground): Promise<void> {
+  calls.admit(await callerOf(exchange), `GET ${paths.tiles}`, grantsOfTiles(exchange.url))
+  demandNoBody(exchange)
+  await sendTile(exchange, ledger)
 }
 
 function commandHandler(operation: Operation): Handler {

@@ -87,10 +87,10 @@ export class Exchange {
     this.#ending?.abort()
   }
 
-  send(status: number, type: string, text: string, more: Readonly<Record<string, string>> = {}): void {
+  send(status: number, type: string, body: string | Uint8Array, more: Readonly<Record<string, string>> = {}): void {
     if (this.outgoing.headersSent || this.outgoing.destroyed) return
-    this.outgoing.writeHead(status, { ...this.#headers(type), 'Content-Length': Buffer.byteLength(text), ...more })
-    this.outgoing.end(text)
+    this.outgoing.writeHead(status, { ...this.#headers(type), 'Content-Length': Buffer.byteLength(body), ...more })
+    this.outgoing.end(body)
     if (this.outgoing.socket?.writableNeedDrain) this.#limitReader()
   }
 

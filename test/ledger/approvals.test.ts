@@ -205,14 +205,21 @@ of(
   {},
 )
 
-of('a tool call that names the tool of exports needs the same approvals', async ({ ledger }) => {
-  const run = { actor: lawyer, run_id: 'run_tool_1' }
+of('an action that hands out a bundle in another way needs the same approvals', async ({ ledger }) => {
   const { lane_id, role_id } = governed
-  await ledger.runs.create({ ...run, case_id: 'CASE-17', lane_id, role_id, run_kind: 'tool_gateway' })
-  await ledger.runs.start(run)
-  const asked = { lane_id, scope: { ...scope, run_id: run.run_id }, target: { name: 'export_bundle.create' } }
-  const { rule_ids } = await ledger.runs.authorize({ ...run, action: { action_type: 'tool_call', ...asked } })
-  assert.equal(rule_ids, [missing('attorney_admin'), missing('compliance')])
+  const asked = [
+    ['tool_gateway', 'tool_call', { name: 'export_bundle.create' }],
+    ['tool_gateway', 'tool_call', { name: 'export_bundle.download' }],
+    ['db_write', 'db_write', { mode: 'append' as const, name: 'export_bundles' }],
+  ] as const
+  for (const [at, [run_kind, action_type, target]] of asked.entries()) {
+    const run = { actor: lawyer, run_id: `run_tool_${at}` }
+    await ledger.runs.create({ ...run, case_id: 'CASE-17', lane_id, role_id, run_kind })
+    await ledger.runs.start(run)
+    const action = { action_type, lane_id, scope: { ...scope, run_id: run.run_id }, target }
+    const { rule_ids } = await ledger.runs.authorize({ ...run, action })
+    assert.equal(rule_ids, [missing('attorney_admin'), missing('compliance')], target.name)
+  }
 })
 
 of(

@@ -99,6 +99,41 @@ inLane('a decision that was recorded, denied or made in another run promotes not
 })
 
 inLane(
+  'governs the workflow: a run without a lane, and an earlier run, need a decision there as well',
+  'true',
+  async (ledger) => {
+    const { runs, turns } = ledger
+    const started = async (id: string, more: object) => {
+      await runs.create({ run_id: id, ...more } as Parameters<typeof runs.create>[0])
+      await runs.start({ run_id: id })
+    }
+    const free = { case_id: of.case_id, run_kind: 'orchestrator' }
+    await started('run_before', { ...free, workflow_id: 'wf-1' })
+    await validated(ledger, { run_id: 'run_before', turn_id: 'turn-0001' })
+    await turns.promote({ run_id: 'run_before', turn_id: 'turn-0001' })
+    const types = await typesAppended(ledger, () =>
+      started('run_governed', { ...of, run_kind: 'db_write', workflow_id: 'wf-1' }),
+    )
+    equal(types.slice(-3), ['run.decided', 'run.started', 'workflow.governed'])
+    await started('run_after', { ...free, workflow_id: 'wf-1' })
+    await started('run_second', { ...of, run_kind: 'db_write', workflow_id: 'wf-1' })
+    is((await entriesOf(ledger)).filter(({ type }) => type === 'workflow.governed').length, 1)
+    for (const turn of [
+      { run_id: 'run_before', turn_id: 'turn-0002' },
+      { run_id: 'run_after', turn_id: 'turn-0001' },
+    ]) {
+      await validated(ledger, turn, `of-${turn.run_id}`)
+      is(await codeOf(turns.promote(turn)), 'DECISION_REQUIRED')
+      is((await lastOf(ledger, 'turn.promotion_rejected')).data.code, 'DECISION_REQUIRED')
+      is(await codeOf(turns.apply({ ...turn, triplets: [{ stem: 'two', body: {} }] })), 'DECISION_REQUIRED')
+    }
+    await started('run_elsewhere', { ...free, workflow_id: 'wf-2' })
+    await validated(ledger, { run_id: 'run_elsewhere', turn_id: 'turn-0001' })
+    await turns.promote({ run_id: 'run_elsewhere', turn_id: 'turn-0001' })
+  },
+)
+
+inLane(
   'a run that can get no decision promotes nothing, and a policy loaded later changes nothing for it',
   'true',
   async (ledger, root) => {

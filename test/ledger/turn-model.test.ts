@@ -5,7 +5,7 @@ import { LockstepError } from '../../src/errors.ts'
 import type { LocalLedger } from '../../src/ledger.ts'
 import { openLedger } from '../../src/open.ts'
 import { digestOf, type Pair, type Proposed } from '../core/turn/proposed.ts'
-import { TurnModel } from '../core/turn/turn-model.ts'
+import { TurnModel, wholeOf } from '../core/turn/turn-model.ts'
 import { endsWithVerify, temporaryRoot, testActor } from '../support/ledger.ts'
 import { configure } from '../support/scene.ts'
 import { randomBelow } from '../support/seed.ts'
@@ -24,7 +24,16 @@ function proposal(model: TurnModel): Proposed {
   const base = (stem: string) => {
     const held = model.stems.get(stem)
     if (below(4) > 0) return {}
-    return { base: below(4) === 0 ? digestOf({ other: 1 }) : held && below(4) > 0 ? digestOf(held.body) : null }
+    return {
+      base:
+        below(4) === 0
+          ? digestOf({ other: 1 })
+          : held && below(4) > 0
+            ? below(2) === 0
+              ? wholeOf(held)
+              : digestOf(held.body)
+            : null,
+    }
   }
   const chosen = (max: number) => [...new Set(Array.from({ length: below(max + 1) }, () => oneOf(stems)))]
   const link = () => (below(3) === 0 ? [pair(), pair()] : pair())
@@ -145,7 +154,7 @@ async function played(isOptimistic: boolean): Promise<void> {
   const dir = temporaryRoot()
   const model = new TurnModel({ isOptimistic })
   await (await openLedger({ dir, create: true, actor: testActor })).close()
-  configure(dir, { workflows: { optimistic: isOptimistic } })
+  await configure(dir, { workflows: { optimistic: isOptimistic } })
   let ledger = await openLedger({ dir, actor: testActor })
   await startRuns(ledger, runs, 'flow-1')
   const reached = new Map<string, number>()

@@ -6,6 +6,7 @@ import {
   frontierAt,
   growTree,
   nodeHashAt,
+  parseTilePath,
   readerOf,
   rootAt,
   subtreeRoot,
@@ -197,6 +198,40 @@ test('tiles are served where C2SP tlog-tiles says', () => {
   assert.is(tilePath(0, 2 ** 45), 'tile/0/x035/x184/x372/x088/832')
   assert.is(tilePath(0, 273, 112), 'tile/0/273.p/112')
   assert.is(tilePath(0, 273, 256), 'tile/0/273')
+})
+
+test('a path is read back only as it is written', () => {
+  for (const index of [0, 7, 999, 1_000, 1_067, 1_234_067, 2 ** 45]) {
+    for (const level of [0, 1, 10, 'entries'] as const) {
+      for (const width of [1, 255, 256]) {
+        assert.equal(parseTilePath(tilePath(level, index, width)), { level, index, width })
+      }
+    }
+  }
+  const others = [
+    '',
+    'tile',
+    'tile/0',
+    'tile/0/00',
+    'tile/0/0000',
+    'tile/00/000',
+    'tile/-1/000',
+    'tile/0/x000/001',
+    'tile/0/001/067',
+    'tile/0/x1/067',
+    'tile/0/000.p',
+    'tile/0/000.p/0',
+    'tile/0/000.p/01',
+    'tile/0/000.p/256',
+    'tile/0/000.p/257',
+    'tile/0/000/',
+    '/tile/0/000',
+    'tile/0/000\n',
+    'tile/data/000',
+    'tile/0/../000',
+    'tile/0/x999/x999/x999/x999/x999/x999/999',
+  ]
+  for (const path of others) assert.is(parseTilePath(path), undefined, path)
 })
 
 test.run()

@@ -63,6 +63,7 @@ export const shownStem = z.strictObject({
   manifest: value,
   referenced_by: z.array(source),
   triplet,
+  triplet_digest: hash,
 })
 /** A promoted stem with its three objects and the links that point to its identity. */
 export interface ShownStem extends z.output<typeof shownStem> {}

@@ -42,10 +42,8 @@ export function brokenApprovals(
   action: Action,
   { config, exporters, rows, time }: { config: Config; exporters: readonly Actor[]; rows: LoadedRows; time: string },
 ): string[] {
-  const { bundle, scope, target } = action
-  const isExport = action.action_type === 'export'
-  // A tool call can name the tool that makes bundles. It hands out the same, so it needs the same approvals.
-  if (!isExport && target.name !== 'export_bundle.create') return bundle === undefined ? [] : ['bundle/export']
+  const { bundle, scope } = action
+  if (!handsOut(action)) return bundle === undefined ? [] : ['bundle/export']
   const named = (bundle?.approvals ?? []).map((approval_id) => {
     return { approval_id, approval: approvalIn(rows.get(streamOfApproval(approval_id))) }
   })
@@ -60,6 +58,14 @@ export function brokenApprovals(
       .filter((type) => !types.has(type))
       .map((type) => `config:exports/approvals_required/${type}`),
   ]
+}
+
+/**
+ * Whether an action hands out what an export hands out, and so needs the same approvals: an export, a call of a tool
+ * that makes or delivers bundles, and a write to their table, also one with the name of a schema before it.
+ */
+function handsOut({ action_type, target }: Action): boolean {
+  return action_type === 'export' || /^export_bundle\.(?:create|download)$|(?:^|\.)export_bundles$/i.test(target.name)
 }
 
 /** The rules that named approvals break, as `approval:<id>/<rule>`. */

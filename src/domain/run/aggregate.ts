@@ -59,6 +59,7 @@ export const runAggregate = defineAggregate({
     'run.cancelled': runRow('run.cancel', 'failure', 'warn', 'outcome_reason'),
     'run.retried': runRow('run.retry', 'success', 'info'),
     'workflow.claimed': rowsOn('system', { from: 'workflow_id' })('workflow.claim', 'success', 'info'),
+    'workflow.governed': rowsOn('system', { from: 'workflow_id' })('workflow.govern', 'success', 'info'),
     'run.refused': {
       action_type: { from: 'code', cases: decisions, otherwise: 'system' },
       outcome: { from: 'code', cases: denials, otherwise: 'failure' },

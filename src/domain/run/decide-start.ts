@@ -15,6 +15,7 @@ import type { Pins } from './events.ts'
 import { type FoundPins, factsOf, unboundRole, withMore } from './facts.ts'
 import { refuseText, unfitIn } from './free-text.ts'
 import type { RunState } from './state.ts'
+import { governanceOf } from './workflows.ts'
 
 /**
  * Appends the decision on the start together with the move to running or to denied. Refusals, in order:
@@ -52,7 +53,11 @@ export function decideStart(command: StartRun, of: RunCase): Decision {
   const target = { name: run.run_id, operation: 'run.start', target_type: 'run' as const }
   const decided = decidedEvent(run.run_id, { on: 'start', target }, verdict)
   if (verdict.decision === 'deny') return append(of, [decided, deniedEvent(run.run_id, null, verdict)], verdict.pins)
-  return append(of, [decided, startedEvent(command, of, { lock, pins })], verdict.pins)
+  const started = startedEvent(command, of, { lock, pins })
+  const { workflow_id } = run.manifest
+  const governance =
+    'turns_require_decision' in started.data ? governanceOf(rows, { run_id: run.run_id, workflow_id }) : []
+  return append(of, [decided, started, ...governance], verdict.pins)
 }
 
 /**

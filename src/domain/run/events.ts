@@ -197,6 +197,12 @@ const claimed = z.strictObject({
   workflow_id: line,
 })
 
+/** From this start on, each promotion in the workflow needs a decision, because the lane of the run demands it. */
+const governed = z.strictObject({
+  run_id: runIdSchema,
+  workflow_id: line,
+})
+
 /** Every event of a run, by type. */
 export const runEventSchemas = {
   'run.created': created,
@@ -211,6 +217,7 @@ export const runEventSchemas = {
   'run.refused': refused,
   'run.retried': retried,
   'workflow.claimed': claimed,
+  'workflow.governed': governed,
 } as const
 
 export type RunEventType = keyof typeof runEventSchemas

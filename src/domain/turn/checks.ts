@@ -3,7 +3,14 @@ import { given } from '../../kernel/given.ts'
 import type { Promotion } from './effect.ts'
 import { errorIssue, type Issue, notice } from './issue.ts'
 import type { Identity } from './links.ts'
-import { isEmptySet, type StagedTriplet } from './triplet.ts'
+import {
+  emptyObjectDigest,
+  isEmptySet,
+  type StagedTombstone,
+  type StagedTriplet,
+  type Triplet,
+  tripletText,
+} from './triplet.ts'
 import { carriedBy, identityKey, Workspace } from './workspace.ts'
 
 /**
@@ -13,6 +20,7 @@ import { carriedBy, identityKey, Workspace } from './workspace.ts'
  */
 export class TurnChecks {
   readonly #demandsBase: boolean
+  readonly #digest: LoadedState['digest']
   readonly #promotion: Promotion
   readonly #workspace: Workspace
   readonly #staged: ReadonlyMap<string, StagedTriplet>
@@ -22,6 +30,7 @@ export class TurnChecks {
   constructor(promotion: Promotion, rows: LoadedState, { demandsBase }: { demandsBase: boolean }) {
     const { triplets, tombstones } = promotion.set
     this.#demandsBase = demandsBase
+    this.#digest = (text) => rows.digest(text)
     this.#promotion = promotion
     this.#workspace = new Workspace(promotion.workspace, rows)
     this.#staged = new Map(triplets.map((triplet) => [triplet.stem, triplet]))
@@ -59,19 +68,30 @@ export class TurnChecks {
   bases(): Issue[] {
     const { tombstones, triplets } = this.#promotion.set
     const issues: Issue[] = []
-    for (const { base_digest, stem } of [...triplets, ...tombstones]) {
+    for (const change of [...triplets, ...tombstones]) {
+      const { base_digest, stem } = change
       const current = this.#workspace.triplet(stem)
-      const current_digest = current?.body_digest ?? null
-      const isUnseen = this.#demandsBase && current !== undefined && current.run_id !== this.#promotion.run_id
-      if (base_digest === undefined ? !isUnseen : base_digest === current_digest) continue
-      const details = { ...given({ base_digest }), current_digest, stem }
-      const message =
-        base_digest === undefined
-          ? `${current?.run_id} wrote the promoted body, so base_digest is required`
-          : 'the promoted body differs from the body that the turn is based on'
+      const message = this.#wrongBase(change, current)
+      if (message === undefined) continue
+      const details = { ...given({ base_digest }), current_digest: current?.body_digest ?? null, stem }
       issues.push(errorIssue('E_PROMOTION_CONFLICT', { details, location: '/base_digest', message, stage: 'base' }))
     }
     return issues
+  }
+
+  /** The problem with the base that a change states: the digest of the promoted body, or of the whole triplet. */
+  #wrongBase(change: StagedTriplet | StagedTombstone, current: Triplet | undefined): string | undefined {
+    const { base_digest } = change
+    const isOfOther = this.#demandsBase && current !== undefined && current.run_id !== this.#promotion.run_id
+    if (base_digest === undefined) {
+      return isOfOther ? `${current.run_id} wrote the promoted body, so base_digest is required` : undefined
+    }
+    if (current !== undefined && base_digest === this.#digest(tripletText(current))) return undefined
+    if (base_digest !== (current?.body_digest ?? null)) {
+      return 'the promoted body differs from the body that the turn is based on'
+    }
+    if (!isOfOther || keepsParts(change, current)) return undefined
+    return `${current.run_id} wrote links or a manifest that the turn changes, so base_digest must be the triplet_digest`
   }
 
   /** E_STEM_COLLISION, E_LSI_DUPLICATE_IDENTITY, E_LSI_ORPHAN_TARGET. */
@@ -127,4 +147,12 @@ export class TurnChecks {
   #keyOf(identity: Identity): string {
     return identityKey(this.#workspace.name, identity)
   }
+}
+
+/** Whether a change keeps the promoted links and the promoted manifest, or there is nothing in them to lose. */
+function keepsParts(change: StagedTriplet | StagedTombstone, current: Triplet): boolean {
+  const kept = 'links_digest' in change ? change : undefined
+  return (['links_digest', 'manifest_digest'] as const).every((part) => {
+    return current[part] === emptyObjectDigest || current[part] === kept?.[part]
+  })
 }

@@ -26,7 +26,10 @@ const ofTurn = {
   turn_id: askedTurnId,
 }
 
-/** The digest of the promoted body that must exist at promotion; null if the stem must not exist. */
+/**
+ * What must be promoted at the time of the promotion: the digest of the body, or `triplet_digest`, which is of body,
+ * links and manifest; null if the stem must not exist.
+ */
 const baseDigest = sha256Schema.nullable().optional()
 
 /**

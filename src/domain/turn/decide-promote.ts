@@ -4,6 +4,7 @@ import { stoppedAbove } from '../run/above.ts'
 import { expired as expiredRun } from '../run/case.ts'
 import type { OpenAction } from '../run/state.ts'
 import { turnIdOf } from '../run/turns.ts'
+import { governorOf } from '../run/workflows.ts'
 import {
   append,
   demands,
@@ -71,13 +72,16 @@ function guardRequired({ command, run }: TurnCase<PromoteTurn>): Wrong | undefin
   }
 }
 
-/** A decision that is named must be an open allow of the run. A lane can require that one is named. */
+/** A decision that is named must be an open allow of the run. The lane of a run can require one in its whole workflow. */
 function wrongDecision(of: TurnCase<PromoteTurn>): Wrong | undefined {
   const { decision_id } = of.command
   const { run_id, turns_require_decision } = of.run
   if (decision_id === undefined) {
-    if (!turns_require_decision) return undefined
-    return { code: 'DECISION_REQUIRED', message: `each promotion of ${run_id} needs the decision_id of an allow` }
+    const governor = turns_require_decision ? run_id : governorOf(of.rows, of.run.manifest.workflow_id)
+    if (governor === undefined) return undefined
+    const message = `each promotion of ${run_id} needs the decision_id of an allow`
+    const because = governor === run_id ? '' : `, because the lane of ${governor} demands it in their workflow`
+    return { code: 'DECISION_REQUIRED', message: `${message}${because}` }
   }
   if (allowOf(of) !== undefined) return undefined
   const message = `${run_id} has no open decision ${decision_id}`

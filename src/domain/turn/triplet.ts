@@ -90,5 +90,12 @@ export function isEmptySet({ delete_stem, tombstones, triplets }: StagedSet): bo
   return delete_stem.length + tombstones.length + triplets.length === 0
 }
 
+/** The canonical text whose SHA-256 is the digest of a whole triplet: of its body, its links and its manifest. */
+export function tripletText({ body_digest, links_digest, manifest_digest }: Parts): string {
+  return JSON.stringify({ body_digest, links_digest, manifest_digest })
+}
+
+type Parts = Pick<StagedTriplet, 'body_digest' | 'links_digest' | 'manifest_digest'>
+
 /** SHA-256 of `{}`. Empty objects need not be read. */
 export const emptyObjectDigest = '44136fa355b3678a1146ad16f7e8649e94fb4fc21fe77e8310c060f61caaff8a'

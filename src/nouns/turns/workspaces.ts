@@ -5,7 +5,7 @@ import type { WorkspacesApi } from '../../api/workspaces.ts'
 import { lastPromotedTurnId } from '../../domain/run/turns.ts'
 import { type Pin, type PinCommand, pinStreamOf, pinsIn } from '../../domain/turn/pin.ts'
 import { byBytes } from '../../domain/turn/stem.ts'
-import type { RefRecord, Source, Triplet } from '../../domain/turn/triplet.ts'
+import { type RefRecord, type Source, type Triplet, tripletText } from '../../domain/turn/triplet.ts'
 import { carriedBy, isWorkspaceName, sourceRows, tripletKey, workspaceOf } from '../../domain/turn/workspace.ts'
 import { LockstepError } from '../../errors.ts'
 import type { Actor } from '../../kernel/ids.ts'
@@ -13,7 +13,7 @@ import { after } from '../../kernel/maybe.ts'
 import { refsIn, type ScanState, stateDigest, tripletsIn } from '../../views/derived-state.ts'
 import { PastView } from '../../views/past-view.ts'
 import { SovereignView } from '../../views/sovereign-view.ts'
-import { type Core, submit } from '../../writer/core.ts'
+import { type Core, sha256Hex, submit } from '../../writer/core.ts'
 import type { Outcome } from '../../writer/submission.ts'
 import type { PolicyOfLedger } from '../policy/policy.ts'
 import { stateOfRun } from '../runs/run-status.ts'
@@ -107,7 +107,8 @@ export class Workspaces implements Handlers<WorkspacesApi> {
       const digests = [triplet.body_digest, triplet.links_digest, triplet.manifest_digest]
       const texts = await Promise.all(digests.map((digest) => view.object(digest)))
       const [body, links, manifest] = texts.map((text) => JSON.parse(text) as shapes.LedgerObject['value'])
-      return { body: body ?? {}, links: links ?? {}, manifest: manifest ?? {}, referenced_by, triplet }
+      const triplet_digest = sha256Hex(tripletText(triplet))
+      return { body: body ?? {}, links: links ?? {}, manifest: manifest ?? {}, referenced_by, triplet, triplet_digest }
     } finally {
       await view.close()
     }

@@ -213,6 +213,32 @@ export const turns: Cases<'turns'> = {
           const again = { run_id: one, turn_id: 'turn-0003', triplets: stems('one') }
           await refused(api.turns.apply(again), 'E_PROMOTION_CONFLICT')
         }),
+      'loses no links and no manifest of another run to a base_digest of the body alone': (stage) =>
+        stage.apart({ workflows: { optimistic: true } }, async ({ api }) => {
+          await api.policy.reload()
+          const [one, two] = await ofOneWorkflow(api)
+          const [mine] = stems('one')
+          const to = (id: string) => ({ see: { type: 'note', id } })
+          const linked = { links: to('two'), manifest: { by: 'one' } }
+          await api.turns.apply({
+            run_id: one,
+            turn_id: first,
+            triplets: [...stems('two'), { stem: 'one', ...mine, ...linked }],
+          })
+          const of = { run_id: two, turn_id: first }
+          const seen = { stem: 'one', ...mine, base_digest: digestOfOne }
+          const { links, manifest } = linked
+          for (const parts of [{}, { links }, { manifest }, { links: to('one'), manifest }]) {
+            await refused(api.turns.apply({ ...of, triplets: [{ ...seen, ...parts }] }), 'E_PROMOTION_CONFLICT')
+          }
+          const gone = { ...tombstoneOf('one', first), base_digest: digestOfOne }
+          await refused(api.turns.apply({ ...of, tombstones: [gone] }), 'E_PROMOTION_CONFLICT')
+          await api.turns.apply({ ...of, triplets: [{ ...seen, ...linked }] })
+          const { triplet_digest } = await api.workspaces.stem({ run_id: one, stem: 'one' })
+          const late = { ...seen, base_digest: triplet_digest }
+          await api.turns.apply({ run_id: one, turn_id: 'turn-0002', triplets: [late] })
+          await refused(api.turns.apply({ ...of, turn_id: 'turn-0002', triplets: [late] }), 'E_PROMOTION_CONFLICT')
+        }),
       'finds the stem of another run although it was not there at the validation': (stage) =>
         stage.apart({ workflows: { optimistic: true } }, async ({ api }) => {
           await api.policy.reload()

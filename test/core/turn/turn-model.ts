@@ -12,6 +12,12 @@ interface Chain {
   open: { status: 'staged' | 'validated' | 'failed' | 'rejected' | 'refused'; proposed?: Proposed } | undefined
 }
 
+/** The digest of a whole triplet. The manifests of the model are empty. */
+export function wholeOf({ body, links }: Pick<Held, 'body' | 'links'>): string {
+  const [body_digest, links_digest, manifest_digest] = [digestOf(body), digestOf(links), digestOf({})]
+  return hash('sha256', JSON.stringify({ body_digest, links_digest, manifest_digest }))
+}
+
 /**
  * What turns come to, kept as plain maps: the stems of one workspace and what they hold, and where each run's chain is.
  * Identities and refs are looked for in all of it whenever they are asked for; nothing is kept of them.
@@ -97,10 +103,16 @@ export class TurnModel {
       if (promoted !== undefined && keyOf(promoted) !== keyOf(pair)) groups[0]?.unshift('E_TOMBSTONE_INVALID')
     }
     for (const stem of delete_stem) if (!deletes.has(stem)) groups[0]?.push('E_DELETE_MISSING_TOMBSTONE')
-    for (const { base, stem } of [...triplets, ...tombstones]) {
+    for (const change of [...triplets, ...tombstones]) {
+      const { base, stem } = change
       const held = this.stems.get(stem)
-      const isOther = base !== undefined && base !== (held ? digestOf(held.body) : null)
-      const isUnseen = this.#isOptimistic && base === undefined && held !== undefined && held.run_id !== run
+      const isWhole = held !== undefined && base === wholeOf(held)
+      const isOther = base !== undefined && !isWhole && base !== (held ? digestOf(held.body) : null)
+      const isKept =
+        held !== undefined &&
+        [digestOf({}), digestOf('links' in change ? change.links : {})].includes(digestOf(held.links))
+      const isSeen = isWhole || (base !== undefined && isKept)
+      const isUnseen = this.#isOptimistic && held !== undefined && held.run_id !== run && !isSeen
       if (isOther || isUnseen) groups[1]?.push('E_PROMOTION_CONFLICT')
     }
     // A stem that stays is in the way, whether it is staged anew or not; one that is only deleted is not.
