@@ -1,6 +1,5 @@
 import { evolveRow, storedRow } from '../domain/aggregates.ts'
 import { pinsInForce, policyStream } from '../domain/policy/state.ts'
-import { LockstepError } from '../errors.ts'
 import { isoTime, type Now } from '../kernel/clock.ts'
 import type { LoadedState, Objects, Row, StateChanges } from '../kernel/decider.ts'
 import { type Entry, type EventDraft, entryOf, type Placement } from '../kernel/entry.ts'
@@ -10,10 +9,9 @@ import { limits } from '../kernel/limits.ts'
 import type { TraceContext } from '../kernel/trace.ts'
 import { keyedDigest } from '../log/keyed-digest.ts'
 import { type Log, type Recorded, tokenOffset, type ViewWrite } from '../log/log.ts'
-import type { HeldText } from '../merkle/commitment.ts'
 import type { Loaded } from '../views/views.ts'
 import { sha256Hex } from './core.ts'
-import { recordedOf } from './recorded.ts'
+import { lengthOf, recordedOf } from './recorded.ts'
 
 /** The facts that all entries of a batch share. */
 export interface BatchFacts {
@@ -136,12 +134,10 @@ export class Plan {
     for (const event of events) {
       const before = changed.get(event.stream) ?? this.row(event.stream)
       const entry = entryOf(event, this.#placement(recorded.length, events.length, before, stated ?? facts))
-      const each = recordedOf(entry, this.#facts.format)
-      assertBounded(each)
-      recorded.push(each)
+      recorded.push(recordedOf(entry, this.#facts.format))
       changed.set(event.stream, evolveRow(before, entry))
     }
-    for (const { text, texts = [] } of recorded) this.#bytes += text.length + lengthOf(texts)
+    for (const each of recorded) this.#bytes += lengthOf(each)
     this.recorded.push(...recorded)
     for (const [stream, row] of changed) this.rows.set(stream, row)
     if (changed.has(policyStream)) this.#pins = pinsInForce(changed.get(policyStream))
@@ -237,26 +233,3 @@ export function groundOf(before: () => Plan | undefined, published: Loaded): Loa
 
 /** The approximate size of a row of sovereign state, in bytes. */
 const stateRowBytes = 400
-
-/** The length of free texts in an entry. */
-function lengthOf(texts: readonly HeldText[]): number {
-  return texts.reduce((sum, each) => sum + ('text' in each ? each.text.length : 0), 0)
-}
-
-/**
- * The limit holds for the entry with its free texts and for its hashed form. A UTF-16 code unit takes at most three bytes
- * in UTF-8, or six in JSON. So most entries pass without counting their bytes.
- */
-function assertBounded({ entry, text, texts = [] }: Recorded): void {
-  if (text.length * 3 + lengthOf(texts) * 6 <= limits.entryBytes) return
-  const whole = texts.length === 0 ? text : JSON.stringify(entry)
-  const bytes = Math.max(Buffer.byteLength(text), Buffer.byteLength(whole))
-  if (bytes <= limits.entryBytes) return
-  throw new LockstepError(
-    'LIMIT_EXCEEDED',
-    `the ${entry.type} entry would be ${bytes} bytes; the limit is ${limits.entryBytes}`,
-    {
-      details: { bytes, bytes_max: limits.entryBytes },
-    },
-  )
-}

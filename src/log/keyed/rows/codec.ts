@@ -96,8 +96,11 @@ export function decodeStored(key: Uint8Array, sealed: Uint8Array): StoredEntry {
   // The canonical text has no newline: inside a string it is escaped.
   const end = whole.indexOf('\n')
   if (end === -1) return { text: whole }
-  const texts = parsedUnder(key, whole.slice(end + 1)) as HeldText[]
-  if (!Array.isArray(texts)) throw damaged(key, 'has no list of texts')
+  const list = whole.slice(end + 1)
+  const texts = parsedUnder(key, list) as HeldText[]
+  // Other bytes could hide a text that no reader sees and no erasure finds.
+  if (!Array.isArray(texts) || JSON.stringify(texts) !== list)
+    throw damaged(key, 'has no list of texts in its only form')
   return { text: whole.slice(0, end), texts }
 }
 
