@@ -156,6 +156,7 @@ export const codes = {
     5,
     'The ledger was copied or moved, and nobody has said whether the original goes on. Nothing was changed.',
   ),
+  LEDGER_FORKED: code(500, 6, 'The ledger’s key signed a history that the ledger does not have. It grants no more.'),
   LEDGER_CORRUPT: code(
     500,
     6,

@@ -87,7 +87,7 @@ export class LocalLedger implements Ledger, LedgerHere {
   #closed: Promise<void> | undefined
 
   constructor(parts: LedgerParts) {
-    const { actor, config, layout, log, newLockId, newRunId, now, workspaceFiles } = parts
+    const { actor, config, forked, layout, log, newLockId, newRunId, now, workspaceFiles } = parts
     this.isSnapshot = parts.isSnapshot ?? false
     this.dir = layout.root
     this.actor = actor
@@ -95,7 +95,7 @@ export class LocalLedger implements Ledger, LedgerHere {
     const read = { receipts: new Receipts(log), views: new Views(log) }
     this.#sequencer = new Sequencer({
       ...read,
-      ...{ config, log, now },
+      ...{ config, forked, log, now },
       cursors: () => this.#reactions.cursors(),
       published: (entries) => this.#published(entries),
     })

@@ -26,6 +26,7 @@ import { appendFirst, createLedger, ledgerExists, makeHome, newConfig, newIdenti
 import { lockFileReactor } from './nouns/locks/lock-file-reactor.ts'
 import { noReactions } from './nouns/parts.ts'
 import { recordCleaned } from './nouns/turns/staging.ts'
+import { ForkWatch } from './witness/fork.ts'
 import { codedError } from './writer/coded-errors.ts'
 import { ConfigInForce, configInLog } from './writer/config-in-force.ts'
 import { parse } from './writer/parse.ts'
@@ -159,9 +160,11 @@ async function openOver(log: Log, { actor, isSnapshot, layout, options }: Over):
   const { root } = layout
   const config = await configOf(log, layout)
   const workspaceFiles = new WorkspaceFiles(root, config.settings, log)
+  const forks = new ForkWatch(layout, log.meta.origin)
   const ledger = new LocalLedger({
     actor,
     config,
+    forked: () => forks.found(),
     isSnapshot,
     layout,
     log,

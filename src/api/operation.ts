@@ -79,7 +79,7 @@ export type AnyFacts = Facts<Kind, unknown, unknown>
 export const sharedErrors: Readonly<Record<Kind, readonly Code[]>> = {
   query: onLedger(),
   stream: onLedger(),
-  command: [...onLedger(), 'LIMIT_EXCEEDED', 'QUEUE_FULL', 'DISK_FULL'],
+  command: [...onLedger(), 'LEDGER_FORKED', 'LIMIT_EXCEEDED', 'QUEUE_FULL', 'DISK_FULL'],
 }
 
 function onLedger(): Code[] {

@@ -3,15 +3,15 @@ import type { CreatedExport, CreateExport } from '../api/shapes/exports.ts'
 import { LockstepError } from '../errors.ts'
 import { askOpenLedger, serviceOf, withOpenLedger } from './context.ts'
 import type { Globals } from './globals.ts'
-import { say, timeText } from './output.ts'
+import { timeText } from './output.ts'
 import { wholeNumber } from './values.ts'
-import { type Given, local, noun, text, verb } from './verb.ts'
+import { type Given, local, noun, text, texts, toggle, verb } from './verb.ts'
 
 export function exportCommand(asked?: string): Command {
   const verbs = { approve: approveVerb, create: createVerb, show: showVerb, verify: verifyVerb }
   return noun('export', verbs, asked, [
     'lockstep export create --case CASE-17 --out case-17.tar.gz --lane EXPORT_CASE_DATA --role ATTORNEY_ADMIN --reason discovery',
-    'lockstep export verify case-17.tar.gz',
+    'lockstep export verify case-17.tar.gz --key "$(cat key-from-elsewhere.pub)"',
   ])
 }
 
@@ -140,35 +140,33 @@ function showVerb(): Command {
 
 function verifyVerb(): Command {
   return local('verify', 'Verifies a bundle or its unpacked folder. This needs no ledger.', {
+    errors: ['VERIFY_FAILED', 'FORMAT_TOO_NEW', 'NOT_FOUND', 'FILE_DENIED'],
+    more: 'It says what is proven and what the owner of the key claims. --key or --checkpoint is required: the key in the bundle proves nothing by itself.',
     own: {
+      checkpoint: texts('--checkpoint <file...>', 'signed checkpoints that you kept (lockstep head --signed)'),
       key: text('--key <vkey>', 'the key line of the ledger, from another source than the bundle'),
       path: text('<path>', 'the archive or the unpacked folder'),
+      proof: texts(
+        '--proof <file...>',
+        'proofs between the checkpoints and the bundle (lockstep consistency FROM TO --json); they may come from anyone',
+      ),
+      unauthenticated: toggle('--unauthenticated', 'only check that the bundle agrees with itself'),
     },
     run: async ({ given }) => {
       const { verifyExport } = await import('../nouns/exports/export-verify.ts')
-      const verified = await verifyExport(given.path ?? '.', { vkey: given.key })
-      if (verified.authenticity === 'unchecked') {
-        say(
-          'authenticity: unchecked, because the key in the bundle proves nothing by itself. Compare the key, or pass it with --key.',
-        )
-      }
-      return verified
+      const { readGrowths, readKept } = await import('./kept-files.ts')
+      return verifyExport(given.path ?? '.', {
+        checkpoints: readKept(given.checkpoint),
+        growths: readGrowths(given.proof),
+        unauthenticated: given.unauthenticated,
+        vkey: given.key,
+      })
     },
-    lines: (verified) => [
-      `verified ${verified.entries} entries, seq ${verified.first_seq} to ${verified.last_seq}: ${verified.ends}`,
-      `origin ${verified.origin}`,
-      `size ${verified.size}`,
-      `root ${verified.root}`,
-      `key ${verified.key_fingerprint_sha256}`,
-      `package ${verified.package_hash_sha256}`,
-      `authenticity ${verified.authenticity}`,
-      ...verified.approvals.map(({ approval_type, approved_at_utc, approved_by, role_id }) => {
-        return `approved by ${approved_by} as ${role_id} (${approval_type}) at ${approved_at_utc}`
-      }),
-    ],
+    lines: async (verified) => (await import('./export-text.ts')).verifiedLines(verified),
     examples: [
-      'lockstep export verify case-17.tar.gz',
       'lockstep export verify case-17.tar.gz --key "$(cat key-from-elsewhere.pub)"',
+      'lockstep export verify case-17.tar.gz --checkpoint kept/2026-05-01.txt --proof growth.json',
+      'lockstep export verify case-17.tar.gz --unauthenticated',
     ],
   })
 }

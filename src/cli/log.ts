@@ -1,5 +1,10 @@
 import type { Command } from 'commander'
-import { toggle, verb } from './verb.ts'
+import type { ConsistencyProof } from '../api/shapes/log.ts'
+import { LockstepError } from '../errors.ts'
+import type { GrownFromKept } from '../nouns/kept-checkpoints.ts'
+import { readKept } from './kept-files.ts'
+import { say } from './output.ts'
+import { text, texts, toggle, verb } from './verb.ts'
 
 export function headVerb(): Command {
   return verb('head', 'head.signed', {
@@ -11,8 +16,12 @@ export function headVerb(): Command {
       const { checkpoint, root, size, vkey } = await api.head.signed(input)
       return { origin, size, root, ...(given.signed ? { checkpoint, vkey } : {}) }
     },
-    lines: ({ checkpoint, origin, root, size }) =>
-      checkpoint?.trimEnd().split('\n') ?? [`origin ${origin}`, `size ${size}`, `root ${root}`],
+    lines: ({ checkpoint, origin, root, size }) => {
+      if (checkpoint === undefined) return [`origin ${origin}`, `size ${size}`, `root ${root}`]
+      // People compare roots in hex; the note has its own encoding.
+      say(`size ${size}, root ${root}`)
+      return checkpoint.trimEnd().split('\n')
+    },
     examples: ['lockstep head', 'lockstep head --signed > checkpoint-$(date +%F).txt'],
   })
 }
@@ -36,11 +45,50 @@ export function proveVerb(): Command {
 export function consistencyVerb(): Command {
   return verb('consistency', 'log.consistency', {
     arguments: ['from', 'to'],
-    lines: ({ from, from_root, proof, to, to_root }) => [
-      `size ${from} root ${from_root}`,
-      ...proof.map((hash) => `  ${hash}`),
-      `size ${to} root ${to_root}`,
+    errors: ['VERIFY_FAILED', 'NOT_FOUND', 'FILE_DENIED'],
+    flags: {
+      from: {
+        about: 'the earlier size; with --checkpoint, the size to compare with (default: the current size)',
+        isOptional: true,
+      },
+    },
+    more: 'With --checkpoint, it proves that the ledger continues the checkpoints, and says against which key.',
+    own: {
+      checkpoint: texts('--checkpoint <file...>', 'signed checkpoints that were kept in another place'),
+      key: text('--key <vkey>', 'the key line that was kept with them (default: the ledger’s own)'),
+    },
+    input: ({ from, to }, { checkpoint }) => {
+      if (checkpoint === undefined) return { from, to }
+      if (to === undefined) return { from: 0, to: from }
+      throw new LockstepError('INVALID_INPUT', 'with --checkpoint, give at most one size')
+    },
+    call: async (api, input, { given }): Promise<ConsistencyProof | GrownFromKept> => {
+      if (given.checkpoint === undefined) return api.log.consistency(input)
+      const { grownFromKept } = await import('../nouns/kept-checkpoints.ts')
+      return grownFromKept(api, { kept: readKept(given.checkpoint), key: given.key, to: input.to })
+    },
+    lines: (shown) => ('growths' in shown ? keptLines(shown) : growthLines(shown)),
+    examples: [
+      'lockstep consistency 100',
+      'lockstep consistency --checkpoint /mnt/kept/*.txt --key "$(cat /mnt/kept/key.pub)"',
+      'lockstep consistency 100 250 --json > growth.json',
     ],
-    examples: ['lockstep consistency 100', 'lockstep consistency 100 250 --json'],
   })
+}
+
+function growthLines({ from, from_root, proof, to, to_root }: ConsistencyProof): string[] {
+  return [`size ${from} root ${from_root}`, ...proof.map((hash) => `  ${hash}`), `size ${to} root ${to_root}`]
+}
+
+function keptLines({ growths, key, root, size, vkey }: GrownFromKept): string[] {
+  const whose = key === 'given' ? 'the key that you gave' : `the ledger’s own key, ${vkey}`
+  return [
+    `size ${size} root ${root}`,
+    ...growths.map(({ file, from, from_root, to, to_root }) =>
+      from === size && to > size
+        ? `is the beginning of the checkpoint of size ${to}, root ${to_root}, in ${file}`
+        : `extends the checkpoint of size ${from}, root ${from_root}, in ${file}`,
+    ),
+    `The checkpoints are signed with ${whose}.`,
+  ]
 }

@@ -31,6 +31,7 @@ export type Given<O> = { readonly [Name in keyof O]: O[Name] extends Own<infer T
 
 export const toggle = (flag: string, about: string): Own<boolean> => ({ about, flag })
 export const text = (flag: string, about: string): Own<string> => ({ about, flag })
+export const texts = (flag: string, about: string): Own<string[]> => ({ about, flag })
 export const count = (flag: string, about: string, fallback?: number): Own<number> => ({
   about,
   flag,

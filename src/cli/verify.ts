@@ -1,31 +1,34 @@
 import type { Command } from 'commander'
 import type { LedgerHere } from '../api/api.ts'
 import { governingLayout } from '../disk/permissions.ts'
+import { compareKept, type KeptHead } from '../nouns/kept-checkpoints.ts'
 import type { Verified } from '../verify/verify.ts'
 import { asOf, folderOf, serviceOf, withLedger } from './context.ts'
-import { compareKept } from './kept-checkpoints.ts'
+import { readKept } from './kept-files.ts'
 import { say } from './output.ts'
 import { progressBar } from './progress.ts'
-import { local, type Own, text, toggle } from './verb.ts'
+import { local, text, texts, toggle } from './verb.ts'
 
 export function verifyVerb(): Command {
   return local('verify', 'Reads all stored bytes and derives all state again.', {
     more: 'A failure names the first bad entry.',
     own: {
-      checkpoint: {
-        about: 'also compare with signed checkpoints that were kept in another place (lockstep head --signed)',
-        flag: '--checkpoint <file...>',
-      } as Own<string[]>,
+      checkpoint: texts(
+        '--checkpoint <file...>',
+        'also compare with signed checkpoints that were kept in another place (lockstep head --signed)',
+      ),
       key: text('--key <vkey>', 'with --checkpoint: the key line that was kept with them (default: the ledger’s own)'),
       rebuild: toggle('--rebuild', 'first rebuild rows and receipts from the entries'),
     },
     run: async ({ given, globals }) => {
-      const { checkpoint: files = [], key } = given
+      const { key } = given
+      const kept = readKept(given.checkpoint)
       const compared = async (verified: Verified) => {
-        if (files.length === 0) return shown(verified)
+        if (kept.length === 0) return shown(verified)
         const { root, size } = verified
-        const compare = (api: LedgerHere) => compareKept(api, { files, key, root, size })
-        return { ...shown(verified), checkpoints: await withLedger(globals, 'verify', compare, 'query') }
+        const compare = (api: LedgerHere) => compareKept(api, { kept, key, root, size })
+        const found = await withLedger(globals, 'verify', compare, 'query')
+        return { ...shown(verified), checkpoints: found.map(({ growth, ...head }) => head) }
       }
       const rebuild = given.rebuild === true
       const served = rebuild ? undefined : await serviceOf(globals)
@@ -48,7 +51,7 @@ export function verifyVerb(): Command {
     lines: ({ checkpoints = [], entries, rebuilt, root, rows }) => [
       ...(rebuilt === undefined ? [] : rebuiltLines(rebuilt)),
       `verified ${entries} entries and ${rows} rows; root ${root}`,
-      ...checkpoints.map((size) => `extends the checkpoint of size ${size}`),
+      ...checkpoints.map(({ file, root, size }) => `extends the checkpoint of size ${size}, root ${root}, in ${file}`),
     ],
     examples: [
       'lockstep verify',
@@ -68,8 +71,8 @@ function rebuiltLines({ anchor_size, replaced, replaced_rows }: NonNullable<Veri
   return [anchor, `${replaced_rows} rows differed; what they said is kept in ${replaced}`]
 }
 
-/** The verification, and the sizes of the kept checkpoints that the ledger extends. */
-type Shown = Verified & { checkpoints?: number[]; verified: true }
+/** The verification, and the kept checkpoints that the ledger extends. */
+type Shown = Verified & { checkpoints?: KeptHead[]; verified: true }
 
 function shown(verified: Verified): Shown {
   for (const warning of verified.warnings) say(`warning: ${warning}`)

@@ -1,19 +1,61 @@
 import type { Command } from 'commander'
-import { LockstepError } from '../errors.ts'
+import type { LedgerHere } from '../api/api.ts'
+import { layoutOf } from '../disk/layout.ts'
+import { codes, LockstepError } from '../errors.ts'
 import { limits } from '../kernel/limits.ts'
 import { sha256 } from '../log/sha256.ts'
 import { parseVkey, type Vkey } from '../merkle/vkey.ts'
+import { withLedger } from './context.ts'
 import { readText } from './input-file.ts'
 import { say } from './output.ts'
+import { progressBar } from './progress.ts'
 import { stopped, tcpOf, tcpOptions } from './tcp.ts'
 import { local, noun, text } from './verb.ts'
 
 export function witnessCommand(asked?: string): Command {
-  return noun('witness', { serve: serveVerb }, asked, [
+  return noun('witness', { serve: serveVerb, sync: syncVerb }, asked, [
     'lockstep witness serve /var/lib/witness --name witness.example/w1 --logs logs.txt --listen 127.0.0.1:8053',
-    'lockstep witness serve /var/lib/witness --logs logs.txt --listen 0.0.0.0:8053 --tls-cert c.pem --tls-key k.pem',
+    'lockstep witness sync --policy witnesses.txt',
   ])
 }
+
+function syncVerb(): Command {
+  return local('sync', 'Has the newest checkpoint of this ledger cosigned by the witnesses of a policy.', {
+    more: 'The policy has the form of C2SP tlog-policy; each witness needs its URL. Exits with 7 without a quorum.',
+    own: {
+      policy: { ...text('--policy <file>', 'the witnesses, their URLs, and the quorum'), isRequired: true },
+    },
+    errors: ['LEDGER_FORKED', 'NOT_FOUND', 'FILE_DENIED', 'FILE_FAILED'],
+    run: async ({ command, given: { policy: file = '' }, globals }) => {
+      const { policyIn, syncWitnesses } = await import('../witness/sync.ts')
+      const policy = await policyIn(readText(file, limits.homeFileBytes), file)
+      const bar = await progressBar(globals, 'witnesses')
+      const sync = (ledger: LedgerHere) => {
+        const onAnswer = (done: number, total: number) => bar.show(done, total)
+        return syncWitnesses(ledger, { layout: layoutOf(ledger.dir), onAnswer, policy })
+      }
+      return await withLedger(globals, command, sync, 'query').finally(() => bar.stop())
+    },
+    exit: ({ is_quorum }) => (is_quorum ? 0 : codes.LEDGER_UNAVAILABLE.exit),
+    lines: ({ is_quorum, quorum_size, size, witnesses }) => [
+      ...witnesses.map(({ name, reason, size: theirs, status }) => {
+        return [
+          name,
+          status,
+          ...(theirs === undefined ? [] : [theirs]),
+          ...(reason === undefined ? [] : [reason]),
+        ].join('  ')
+      }),
+      is_quorum
+        ? `a quorum cosigned the checkpoint of ${size} entries`
+        : `no quorum cosigned the checkpoint of ${size} entries; ${lastQuorum(quorum_size)}`,
+    ],
+    examples: ['lockstep witness sync --policy witnesses.txt', 'lockstep witness sync --policy witnesses.txt --json'],
+  })
+}
+
+const lastQuorum = (size: number | null) =>
+  size === null ? 'there was none yet' : `the last one cosigned ${size} entries`
 
 function serveVerb(): Command {
   return local('serve', 'Cosigns the checkpoints of other ledgers, until SIGTERM or SIGINT.', {

@@ -22,6 +22,10 @@ export interface Layout {
   vkey: string
   config: string
   claims: string
+  /** Checkpoints that witnesses cosigned, by size. */
+  cosigned: string
+  /** The checkpoint that proves that the ledger has two histories. */
+  forked: string
   policy: string
   staging: string
   uploads: string
@@ -51,6 +55,8 @@ export function layoutOf(root: string): Layout {
     vkey: join(home, 'key.pub'),
     config: join(home, 'config.json'),
     claims: join(home, 'claims'),
+    cosigned: join(home, 'cosigned'),
+    forked: join(home, 'forked'),
     policy: join(home, 'policy'),
     staging: join(home, 'staging'),
     uploads: join(home, 'uploads'),

@@ -9,6 +9,8 @@ import { approvalTypes } from './vocabulary.ts'
 export const promotionRolesDefault: readonly string[] = ['GOVERNANCE_AGENT', 'ATTORNEY_ADMIN']
 
 const seconds = z.int().min(1).max(limits.deliverableLeaseSecondsMax)
+const place = lineOf(limits.pathBytes)
+const period = z.int().min(1).max(86_400).default(600)
 const relativePath = z
   .string()
   .min(1)
@@ -78,6 +80,14 @@ export const configSchema = z.strictObject({
   accept_permissions: z.boolean().default(false),
   /** Whether callers on the socket of the service name their actor themselves, or need a token as on TCP. */
   socket_auth: z.enum(['actor', 'token']).default('actor'),
+  /**
+   * The file that names the witnesses and their quorum, below the root or absolute, and how often the service has the
+   * newest checkpoint cosigned.
+   */
+  witness: z.strictObject({ policy: place, every_s: period }).optional(),
+  /** Where the service puts the newest signed checkpoint: files, below the root or absolute, or URLs that take PUT. */
+  anchors: z.array(place).max(16).default([]),
+  anchor_every_s: period,
   /** Whether contention, and waits that end with TIMED_OUT, are recorded as entries. */
   record_contention: z.boolean().default(false),
 })

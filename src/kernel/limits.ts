@@ -214,6 +214,10 @@ export const limits = {
   witnessBodyBytes: 64 * 1024,
   witnessRequestsMax: 64,
   witnessConnectionsMax: 256,
+  /** How long one answer of a witness may take, how often one is asked, and the first pause between two attempts. */
+  witnessAnswerMillisMax: 10_000,
+  witnessTriesMax: 3,
+  witnessPauseMillis: 250,
   /** How long a shell waits for names of locks or runs, and how many of each it is offered. */
   completionMillis: 300,
   completionNamesMax: 1_000,

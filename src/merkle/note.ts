@@ -109,7 +109,7 @@ export function formatSignatureLine({ name, keyId, signature }: NoteSignature): 
 }
 
 /** Parses a signature line without its newline. Undefined if it is malformed. */
-function parseSignatureLine(line: string): NoteSignature | undefined {
+export function parseSignatureLine(line: string): NoteSignature | undefined {
   const [name = '', base64 = '', ...more] = line.slice(signaturePrefix.length).split(' ')
   const bytes = fromBase64(base64)
   if (!line.startsWith(signaturePrefix) || more.length > 0 || !isKeyName(name)) return undefined

@@ -186,6 +186,7 @@ export function bareSequencer(log: Log): Sequencer {
     views: new Views(log),
     receipts: new Receipts(log),
     config: new ConfigInForce(defaultConfig),
+    forked: () => undefined,
     now,
     cursors: () => log.head().cursors,
     published: () => {},

@@ -10,8 +10,9 @@ export interface Figures {
   /** The entries that the search index, and the slowest reactor, have yet to read. */
   index_lag: number
   reactor_lag: number
-  /** Whether commands are still decided. */
+  /** Whether commands are still decided, and whether there is proof that the ledger has two histories. */
   is_writable: boolean
+  is_forked: boolean
   /** Commands that wait to be decided, and callers that wait for a lock. */
   queue: number
   waiting: number
@@ -20,7 +21,7 @@ export interface Figures {
 /** The numbers of an open ledger. Cost: one read at first use. */
 export async function figuresOf(
   { index, log, waiters }: Core,
-  { cursors, writer }: { cursors: Cursors; writer: Pick<Figures, 'is_writable' | 'queue'> },
+  { cursors, writer }: { cursors: Cursors; writer: Pick<Figures, 'is_forked' | 'is_writable' | 'queue'> },
 ): Promise<Figures> {
   const { size } = log.head()
   return {

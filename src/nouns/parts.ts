@@ -1,5 +1,5 @@
 import type { Layout } from '../disk/layout.ts'
-import { LockstepError } from '../errors.ts'
+import { type Details, LockstepError } from '../errors.ts'
 import type { WorkspaceFiles } from '../files/workspace/workspace-files.ts'
 import type { Now } from '../kernel/clock.ts'
 import type { Entry } from '../kernel/entry.ts'
@@ -22,6 +22,8 @@ export interface LedgerParts {
   /** A snapshot takes no commands. */
   isSnapshot?: boolean
   config: ConfigInForce
+  /** The facts about the proof that the ledger has two histories, if there is any. */
+  forked: () => Details | undefined
   layout: Layout
   log: Log
   newLockId: () => string

@@ -1,6 +1,7 @@
 import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from 'prom-client'
 import type { Figures } from '../nouns/figures.ts'
 import type { Tally } from '../writer/tally.ts'
+import type { OutsideFigures } from './outside.ts'
 
 /** Numbers of the service itself. */
 export interface ServiceFigures {
@@ -11,7 +12,9 @@ export interface ServiceFigures {
   leases_active: number
 }
 
-const help: Readonly<Record<keyof ServiceFigures | Exclude<keyof Figures, 'is_writable'>, string>> = {
+const help: Readonly<
+  Record<keyof ServiceFigures | keyof OutsideFigures | Exclude<keyof Figures, 'is_forked' | 'is_writable'>, string>
+> = {
   batches: 'Batches that were appended and synced since the ledger was opened.',
   entries: 'Entries that were appended since the ledger was opened.',
   puts: 'Pairs that were written to the database since the ledger was opened.',
@@ -25,6 +28,10 @@ const help: Readonly<Record<keyof ServiceFigures | Exclude<keyof Figures, 'is_wr
   streams: 'Open streams, as JSON Lines or as server-sent events.',
   sse_clients: 'Open streams of server-sent events.',
   leases_active: 'Locks that were held at the last sweep.',
+  anchors_failing: 'Places that the last signed checkpoint could not be sent to.',
+  witness_quorum_age_s: 'Seconds since a quorum of witnesses cosigned a checkpoint; -1 without one.',
+  witness_quorum_size: 'Entries in the newest checkpoint that a quorum cosigned; -1 without one.',
+  witnesses_failing: 'Witnesses that did not cosign the last checkpoint.',
 }
 const counters = new Set(['batches', 'entries', 'puts'])
 
@@ -48,13 +55,13 @@ const counted: Readonly<Record<keyof Tally['counts'], [label: string, help: stri
 export class Metrics {
   readonly #registry = new Registry()
   readonly #requests = new Map<string, Map<number, number>>()
-  readonly #figures: () => Promise<Figures & ServiceFigures>
+  readonly #figures: () => Promise<Figures & OutsideFigures & ServiceFigures>
   readonly #numbers = new Map<keyof typeof help, Counter | Gauge>()
   readonly #byOperation: Counter
   readonly #byWord: [counter: Counter, label: string, counts: ReadonlyMap<string, number>][]
-  readonly #writable: Gauge
+  readonly #states: Readonly<Record<'is_forked' | 'is_writable', Gauge>>
 
-  constructor(figures: () => Promise<Figures & ServiceFigures>, tally: Tally) {
+  constructor(figures: () => Promise<Figures & OutsideFigures & ServiceFigures>, tally: Tally) {
     this.#figures = figures
     const registers = [this.#registry]
     collectDefaultMetrics({ register: this.#registry })
@@ -69,11 +76,11 @@ export class Metrics {
       const counter = new Counter({ name: `lockstep_${name}_total`, help: about, labelNames: [label], registers })
       return [counter, label, tally.counts[name as keyof typeof counted]]
     })
-    this.#writable = new Gauge({
-      name: 'lockstep_is_writable',
-      help: 'Whether the ledger takes commands.',
-      registers,
-    })
+    const forked = 'Whether there is proof that the ledger has two histories. It then grants nothing more.'
+    this.#states = {
+      is_forked: new Gauge({ name: 'lockstep_is_forked', help: forked, registers }),
+      is_writable: new Gauge({ name: 'lockstep_is_writable', help: 'Whether the ledger takes commands.', registers }),
+    }
     this.#observeBatches(tally)
   }
 
@@ -113,9 +120,10 @@ export class Metrics {
     const figures = await this.#figures()
     for (const [name, number] of this.#numbers) {
       number.reset()
-      number.inc(figures[name])
+      number.inc(figures[name] ?? -1)
     }
-    this.#writable.set(figures.is_writable ? 1 : 0)
+    this.#states.is_forked.set(figures.is_forked ? 1 : 0)
+    this.#states.is_writable.set(figures.is_writable ? 1 : 0)
     this.#byOperation.reset()
     for (const [operation, byStatus] of this.#requests) {
       for (const [status, count] of byStatus) this.#byOperation.inc({ operation, status }, count)

@@ -12,6 +12,7 @@ import { InProgress } from './in-progress.ts'
 import { type Listening, listenOnInherited, listenOnSocket, listenOnTcp, type TcpOptions } from './listen.ts'
 import { type Log, logOf } from './log.ts'
 import { Metrics } from './metrics.ts'
+import { Outside } from './outside.ts'
 import { invalid, notBegun, unparsable, unreadable } from './problem.ts'
 import { Rates } from './rates.ts'
 import { Sweep } from './sweep.ts'
@@ -65,6 +66,7 @@ class HttpService implements Service {
   readonly #options: ServeOptions
   readonly #log: Log
   readonly #metrics: Metrics
+  readonly #outside: Outside
   readonly #sweep: Sweep
   readonly #handle: ReturnType<typeof getRequestListener>
   readonly #inProgress = new InProgress((exchange) => this.#ended(exchange))
@@ -80,6 +82,7 @@ class HttpService implements Service {
       failed: (error) => this.#log.warn({ err: error }, 'ending expired leases failed'),
       millis: (options.sweep_s ?? limits.sweepMillis / 1000) * 1000,
     })
+    this.#outside = new Outside(ledger, this.#log)
     this.#metrics = new Metrics(() => this.#figures(), ledger.tally)
     const authenticate = options.authenticate ?? ((token: string) => ledger.authenticate(token))
     const demandsToken = () => (options.socket_auth ?? ledger.settings.socket_auth) === 'token'
@@ -144,7 +147,7 @@ class HttpService implements Service {
     // Connections without a request, and those whose client does not read its answer.
     for (const { server } of this.#listening) server.closeAllConnections()
     await Promise.all(ended)
-    await this.#sweep.stop()
+    await Promise.all([this.#sweep.stop(), this.#outside.stop()])
     for (const { remove } of this.#listening) remove()
   }
 
@@ -202,13 +205,15 @@ class HttpService implements Service {
   async #readiness() {
     const figures = await this.#figures()
     const is_draining = this.#closed !== undefined
-    return { ready: figures.is_writable && !is_draining, is_draining, ...figures }
+    const ready = figures.is_writable && !figures.is_forked && !is_draining
+    return { ready, is_draining, ...figures }
   }
 
   async #figures() {
     const { events, lines, requests, waiting } = this.#inProgress.counts
     return {
       ...(await this.#ledger.figures()),
+      ...this.#outside.figures,
       leases_active: this.#sweep.held,
       requests_in_flight: requests,
       sse_clients: events,

@@ -4,12 +4,13 @@ import { streamOf } from '../domain/lock/names.ts'
 import type { LockState } from '../domain/lock/state.ts'
 import { ledgerStream } from '../domain/log/configuration.ts'
 import { policyStream } from '../domain/policy/state.ts'
-import { LockstepError } from '../errors.ts'
+import { type Details, LockstepError } from '../errors.ts'
 import type { Now } from '../kernel/clock.ts'
 import { type Context, type Decision, type Refusal, refuse } from '../kernel/decider.ts'
 import type { Key } from '../log/log.ts'
 import { notLoaded, type Views } from '../views/views.ts'
 import type { ConfigInForce } from './config-in-force.ts'
+import { refusedAsForked } from './forked.ts'
 import type { Plan } from './plan.ts'
 import type { Item, Step } from './submission.ts'
 import type { Waiters } from './waiters.ts'
@@ -17,6 +18,8 @@ import type { Waiters } from './waiters.ts'
 /** What a decision on a command is made from. */
 export interface DecisionParts {
   config: ConfigInForce
+  /** The facts about the proof that the ledger has two histories, if there is any. */
+  forked: () => Details | undefined
   now: Now
   plan: Plan
   views: Views
@@ -50,7 +53,8 @@ export function decisionOn(item: Item, parts: DecisionParts): Decision {
   if (decision.kind === 'append' && context.guard !== undefined) {
     throw new LockstepError('INVARIANT_VIOLATED', `${command.type} was accepted although its guard is not current`)
   }
-  return decision
+  const proof = parts.forked()
+  return (proof === undefined ? undefined : refusedAsForked(decision, proof)) ?? decision
 }
 
 function brokenGuard({ command }: Item, { now, plan }: DecisionParts): Refusal | undefined {

@@ -4,10 +4,9 @@ import type { Entry } from '../kernel/entry.ts'
 import { limits } from '../kernel/limits.ts'
 import type { Appended, Cursors, Log } from '../log/log.ts'
 import type { Receipts } from '../views/receipts.ts'
-import type { Loaded, Views } from '../views/views.ts'
+import type { Loaded } from '../views/views.ts'
 import { Batch, batchMax, type DecidedBatch } from './batch.ts'
-import type { ConfigInForce } from './config-in-force.ts'
-import { declaredBy } from './decision.ts'
+import { type DecisionParts, declaredBy } from './decision.ts'
 import { groundOf, type Plan, planAfter } from './plan.ts'
 import { RefusalMemory } from './refusals.ts'
 import type { Answer, Outcome, Step, Submission } from './submission.ts'
@@ -16,11 +15,9 @@ import { traceOfCall, withoutTrace } from './trace.ts'
 import { ledgerClosed, queueFull, unavailable } from './unavailable.ts'
 import { Waiters } from './waiters.ts'
 
-export interface SequencerParts {
+export interface SequencerParts extends Pick<DecisionParts, 'config' | 'forked' | 'views'> {
   log: Log
-  views: Views
   receipts: Receipts
-  config: ConfigInForce
   now: () => Now
   /** The cursors of the reactors, to be saved with the next batch. */
   cursors: () => Cursors
@@ -95,9 +92,10 @@ export class Sequencer {
     this.waiters.refuseAll(this.#refusalOfAll())
   }
 
-  /** How many commands wait to be decided, and whether new ones are. */
-  get figures(): { is_writable: boolean; queue: number } {
-    return { is_writable: this.#takesMore(), queue: this.#queue.length }
+  /** How many commands wait to be decided, whether new ones are, and whether the ledger grants nothing more. */
+  get figures(): { is_forked: boolean; is_writable: boolean; queue: number } {
+    const is_forked = this.#parts.forked() !== undefined
+    return { is_forked, is_writable: this.#takesMore(), queue: this.#queue.length }
   }
 
   #takesMore(): boolean {
@@ -188,7 +186,7 @@ export class Sequencer {
    * the log answers its loads at once. What was loaded stays in memory until the batch is decided.
    */
   async #decideBatch(): Promise<{ plan: Plan; steps: Step[]; answers: Answer[] }> {
-    const { config, log, receipts, views } = this.#parts
+    const { log, views } = this.#parts
     const steps = this.#queue.splice(0, batchMax(this.#queue.length, this.#decided.length === 0))
     let batch: Batch | undefined
     views.hold()
@@ -203,7 +201,7 @@ export class Sequencer {
         now,
       })
       const { tally, waiters } = this
-      batch = new Batch({ config, now, plan, receipts, refusals: this.#refusals, tally, views, waiters }, steps)
+      batch = new Batch({ ...this.#parts, now, plan, refusals: this.#refusals, tally, waiters }, steps)
       while (!batch.decide()) {
         const missing = views.loadMissed()
         if (missing !== undefined) await missing

@@ -108,15 +108,24 @@ of('a case is exported, verified without a ledger, and checked with sha256sum', 
   const elsewhere = await lockstep(['export', 'verify', out, '--key', vkey.trim()], { cwd: temporaryRoot() })
   assert.is(elsewhere.status, 0, elsewhere.stdout)
   assert.is(elsewhere.json.authenticity, 'checked')
-  assert.is(elsewhere.json.package_hash_sha256, bundle.integrity.package_hash_sha256)
-  assert.is((await call(0, ['export', 'verify', out])).authenticity, 'unchecked')
+  const proven = elsewhere.json.proven as { entries: number; package_hash_sha256: string }
+  assert.is(proven.package_hash_sha256, bundle.integrity.package_hash_sha256)
+  const refused = await call(2, ['export', 'verify', out])
+  assert.equal(
+    [refused.code, /--key.*--checkpoint.*--unauthenticated/.test(String(refused.hint))],
+    ['INVALID_INPUT', true],
+  )
+  const alone = ['export', 'verify', '--unauthenticated']
+  assert.is((await call(0, [...alone, out])).authenticity, 'unchecked')
+  const { stdout } = await lockstep([...alone, out], { isForPeople: true })
+  assert.match(stdout.split('\n')[0] ?? '', /^UNAUTHENTICATED: /)
   assert.is((await call(2, ['export', 'verify', out, '--key', 'bogus'])).code, 'INVALID_INPUT')
-  assert.is(verifyBundle(out, vkey).length, elsewhere.json.entries)
+  assert.is(verifyBundle(out, vkey).length, proven.entries)
 
   const folder = join(root, 'unpacked')
   mkdirSync(folder)
   assert.is(spawnSync('tar', ['xzf', out, '-C', folder]).status, 0)
-  assert.is((await call(0, ['export', 'verify', folder])).verified, true)
+  assert.is((await call(0, [...alone, folder])).verified, true)
   const shell = (script: string) => spawnSync('sh', ['-euc', script], { cwd: folder, encoding: 'utf8' })
   const [leaves = '', subjects = ''] = scripts
   const [leaf, stated, ...rest] = shell(leaves).stdout.split('\n')
@@ -127,7 +136,7 @@ of('a case is exported, verified without a ledger, and checked with sha256sum', 
   const lines = readFileSync(join(folder, 'entries.jsonl'), 'utf8')
   writeFileSync(join(folder, 'entries.jsonl'), lines.replace('CASE-17', 'CASE-18'))
   assert.is(shell(subjects).stdout, 'entries.jsonl differs\n')
-  const failed = await call(6, ['export', 'verify', folder])
+  const failed = await call(6, [...alone, folder])
   assert.equal([failed.code, failed.check], ['VERIFY_FAILED', 'statement'])
 })
 
@@ -157,10 +166,12 @@ of('humans approve an export, which the bundle proves, and one approval serves o
   )
   const denied = await call(4, create('two.tar.gz'))
   assert.equal([denied.code, denied.rule_ids], ['RUN_DENIED', ids.map((id) => `approval:${id}/unused`)])
-  const { status, stdout } = await lockstep(['export', 'verify', join(root, 'one.tar.gz')], { isForPeople: true })
+  const { status, stdout } = await lockstep(['export', 'verify', join(root, 'one.tar.gz'), '--unauthenticated'], {
+    isForPeople: true,
+  })
   assert.is(status, 0)
-  assert.match(stdout, /^approved by ana as ATTORNEY_ADMIN \(attorney_admin\) at .*Z$/m)
-  assert.match(stdout, /^approved by ben as COMPLIANCE \(compliance\) at .*Z$/m)
+  assert.match(stdout, /^ {2}recorded as approved by ana \(attorney_admin\) at .*Z$/m)
+  assert.match(stdout, /^ {2}ben had the role COMPLIANCE$/m)
 })
 
 commands.run()

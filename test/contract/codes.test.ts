@@ -141,7 +141,7 @@ test('have the exit codes of the command, which are permanent', () => {
       'CLOCK_AHEAD',
       'LEDGER_COPIED',
     ],
-    6: ['LEDGER_CORRUPT', 'LEDGER_FORMAT', 'FORMAT_TOO_NEW', 'VERIFY_FAILED'],
+    6: ['LEDGER_FORKED', 'LEDGER_CORRUPT', 'LEDGER_FORMAT', 'FORMAT_TOO_NEW', 'VERIFY_FAILED'],
     7: [
       'LINK_UNSUPPORTED',
       'DISK_FULL',

@@ -46,7 +46,7 @@ const answers: Readonly<Record<string, readonly (readonly string[])[]>> = {
   ],
   'What belongs together?': [['  run_capture17'], ['  run_delete17']],
   'Who held the lock?': [['lock.released'], ['lock.acquired', 'agent:agent-7 [os:USER] for ACME']],
-  'Was anything changed since?': [['verified'], ['COUNT root HEX']],
+  'Was anything changed since?': [['verified'], ['extends the checkpoint of COUNT, root HEX'], ['COUNT root HEX']],
 }
 
 auditor('has an answer for each of its questions, and each comes out as the page shows it', async () => {
@@ -74,9 +74,6 @@ auditor('has an answer for each of its questions, and each comes out as the page
       match(found ?? printed, words[0] ?? '', `"${question}" has no answer with ${words.join(' and ')}`)
     }
   }
-  // The root that the ledger proves, and the root in the checkpoint.
-  const [first, kept] = play(['-c', questions.at(-1)?.script.replace('lockstep verify\n', '') ?? '']).split('\n')
-  is(first?.split(' ').at(-1), kept)
   await endsWithVerify(root)
 })
 
@@ -86,6 +83,7 @@ function plain(text: string, user: string): string[] {
     .replaceAll(`os:${user}]`, 'os:USER]')
     .replaceAll(`human:${user} `, 'human:USER ')
     .replace(/at \d{4}-\d\d-\d\dT[\d:.]+Z/g, 'at TIME')
+    .replace(/lockstep\.local\/\S+/g, 'VKEY')
     .replace(/\b[0-9a-f]{12,64}\b/g, 'HEX')
     .replace(/^\d+ {2}/gm, 'N  ')
     .replace(/entry \d+|\d+ entries|\d+ rows|size \d+|held_ms=\d+/g, 'COUNT')

@@ -29,7 +29,7 @@ of('have the entries of the approvals and their proofs, which verify without the
   const { create, ledger, place, vkey } = stage
   const approvals = await approved(ledger)
   const { bundle, file, run_id } = await create(select, { approvals })
-  const verified = await verifyExport(file, { vkey })
+  const { proven: verified } = await verifyExport(file, { vkey })
   assert.equal(
     verified.approvals.map(({ approval_id, approved_by }) => [approval_id, approved_by]),
     [
@@ -37,7 +37,7 @@ of('have the entries of the approvals and their proofs, which verify without the
       [approvals[1], 'ben'],
     ],
   )
-  assert.is((await verifyExport(spread(unpack(file), place('folder')))).approvals.length, 2)
+  assert.is((await verifyExport(spread(unpack(file), place('folder')), { vkey })).proven.approvals.length, 2)
   assert.ok(verifyBundle(file, vkey).length > 20)
   const all = await entriesOf(ledger)
   const proven = all.filter(({ type }) => /^approval\.(?:given|used)$/.test(type))

@@ -35,16 +35,17 @@ of('hold a tree, a case, a lock or a range, whole, and verify here and by a seco
   for (const [select, wanted] of selections) {
     const { bundle, file, record_file } = await create(select, { size })
     assert.equal(verifyBundle(file, vkey), JSON.parse(JSON.stringify(wanted)), JSON.stringify(select))
-    const verified = await verifyExport(file, { vkey })
-    assert.equal([verified.authenticity, verified.entries, verified.size], ['checked', wanted.length, size])
+    const { authenticity, proven: verified } = await verifyExport(file, { vkey })
+    assert.equal([authenticity, verified.entries, verified.size], ['checked', wanted.length, size])
     assert.is(verified.manifest_hash_sha256, bundle.integrity.manifest_hash_sha256)
     assert.is(verified.package_hash_sha256, bundle.integrity.package_hash_sha256)
     assert.equal(exportBundleSchema.parse(JSON.parse(readFileSync(record_file, 'utf8'))), bundle)
     const manifest = JSON.parse(unpack(file).get('manifest.json')?.toString('utf8') ?? '')
     assert.equal(exportManifestSchema.parse(manifest), manifest)
     assert.equal({ ...manifest, export_reason: scope.export_reason, integrity: bundle.integrity }, bundle)
-    assert.is((await verifyExport(file)).authenticity, 'unchecked')
-    assert.is((await verifyExport(spread(unpack(file), `${file}.d`))).package_hash_sha256, verified.package_hash_sha256)
+    assert.is((await verifyExport(file, { unauthenticated: true })).authenticity, 'unchecked')
+    const { proven } = await verifyExport(spread(unpack(file), `${file}.d`), { vkey })
+    assert.is(proven.package_hash_sha256, verified.package_hash_sha256)
   }
 })
 
@@ -67,13 +68,13 @@ of('say what only who exports can say, as a part of what they are', async ({ cre
     redaction: { contains_privileged: false, notes: 'names', redaction_applied: true, redaction_profile_id: 'court-1' },
   }
   const plain = await create(select)
-  const { size } = await verifyExport(plain.file)
+  const { size } = (await verifyExport(plain.file, { vkey })).proven
   const first = await create(select, { ...stated, size })
   const second = await create(select, { ...stated, size })
   assert.ok(readFileSync(first.file).equals(readFileSync(second.file)))
   const manifest = JSON.parse(unpack(first.file).get('manifest.json')?.toString('utf8') ?? '')
   for (const [member, value] of Object.entries(stated)) assert.equal(manifest[member], value, member)
-  assert.is((await verifyExport(first.file, { vkey })).bundle_id, first.bundle.bundle_id)
+  assert.is((await verifyExport(first.file, { vkey })).proven.bundle_id, first.bundle.bundle_id)
   assert.ok(verifyBundle(first.file, vkey).length > 20)
   for (const other of [{}, { ...stated, bundle_name: 'Production 2' }]) {
     assert.is.not((await create(select, { ...other, size })).bundle.bundle_id, first.bundle.bundle_id)
@@ -276,10 +277,10 @@ of(
   { exports: { approvals_required: ['attorney_admin', 'compliance'] } },
 )
 
-of('of a run that has not ended say so', async ({ create, ledger }) => {
+of('of a run that has not ended say so', async ({ create, ledger, vkey }) => {
   const size = (await ledger.head.get()).size - 1
   const { file } = await create({ run_id: 'run_top_1' }, { size })
-  const { ends, open_runs } = await verifyExport(file)
+  const { ends, open_runs } = (await verifyExport(file, { vkey })).claimed
   assert.equal([open_runs, ends], [1, `one run had not ended at size ${size}`])
 })
 

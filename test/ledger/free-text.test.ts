@@ -188,7 +188,14 @@ async function sequencerOver(format: number) {
   const store = await openStore(join(temporaryRoot(), 'ledger'), { create: true })
   const log = await KeyedLog.create(store, { ...sampleMeta, format }, true)
   const config = new ConfigInForce(defaultConfig)
-  const parts = { config, cursors: () => ({}), log, now: new StageClock().now, published: () => {} }
+  const parts = {
+    config,
+    cursors: () => ({}),
+    forked: () => undefined,
+    log,
+    now: new StageClock().now,
+    published: () => {},
+  }
   const sequencer = new Sequencer({ ...parts, receipts: new Receipts(log), views: new Views(log) })
   const data = { format, ...sampleMeta, vkey: 'sample' }
   await sequencer.submit({ actor: testActor, command: { type: 'ledger.create', data } })

@@ -119,6 +119,7 @@ async function bareSequencer(clock: StageClock): Promise<Bare & { close: () => P
     views: new Views(log),
     receipts: new Receipts(log),
     config: new ConfigInForce(defaultConfig),
+    forked: () => undefined,
     now: clock.now,
     cursors: () => ({}),
     published: (entries) => published.push(...entries),

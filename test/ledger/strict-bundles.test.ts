@@ -33,7 +33,7 @@ of('the bundle of a case has the statements about the case, marked', async ({ cr
   const events = ['CASE-17', 'CASE-18'].map((case_id) => ({ ...event, case_id }))
   await ledger.audit.append({ events })
   const { file } = await create({ case_id: 'CASE-17' })
-  const { entries } = await verifyExport(file, { vkey })
+  const { entries } = (await verifyExport(file, { vkey })).proven
   const lines = String(unpack(file).get('entries.jsonl')).trimEnd().split('\n')
   is(lines.length, entries)
   const stated = lines.map((line) => JSON.parse(line)).filter(({ data }) => data.stated === true)

@@ -39,6 +39,7 @@ export async function writtenOver(store: Store, random: Random): Promise<Written
     views: new Views(log),
     receipts,
     config: new ConfigInForce(defaultConfig),
+    forked: () => undefined,
     now: clock.now,
     cursors: () => ({ files: log.head().size }),
     published: () => {},

@@ -29,6 +29,7 @@ async function counted(): Promise<{ asked: (readonly Key[])[]; log: MemoryLog; s
   const views = new Views(log)
   const parts = {
     config: new ConfigInForce(defaultConfig),
+    forked: () => undefined,
     cursors: () => ({}),
     log,
     now: clock.now,

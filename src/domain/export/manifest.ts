@@ -32,6 +32,10 @@ export type BundleFile = (typeof bundleFiles)[number] | ApprovalFile
 /** All files of a bundle whose export used approvals, in the order of the archive. */
 export const approvedBundleFiles: readonly BundleFile[] = [...bundleFiles, ...approvalFiles].sort()
 
+/** The format of a bundle. From 2 on, the bundle_id depends on the root of the tree. The statement names the format. */
+export type BundleFormat = 1 | 2
+export const bundleFormat: BundleFormat = 2
+
 /** A file in the manifest and the statement. */
 export interface FileFacts {
   bytes: number
@@ -47,6 +51,7 @@ export interface ManifestFacts {
   approvals: readonly ApprovalState[]
   bundle_kind: ExportManifest['bundle_kind']
   entries: FileFacts
+  format: BundleFormat
   ledger_id: string
   origin: string
   policy_versions: ExportManifest['policy_versions']
@@ -70,6 +75,7 @@ export function manifestOf(facts: ManifestFacts, sha256: HexDigest): ExportManif
     ...(approvals.length === 0 ? {} : { approvals: approvals.map(({ approval_id }) => approval_id) }),
     bundle_kind,
     origin,
+    ...(facts.format === 1 ? {} : { root }),
     selection: selection as Json,
     size,
   })
@@ -158,17 +164,36 @@ function endOf(selection: Selection, { open_runs }: SelectedFacts, size: number)
 /** The number of runs that a record can name. Further runs are only in the entries. */
 const runIdsMax = 1_000
 
+/** What the statement of a bundle says beside its files. */
+export interface StatedBundle {
+  bundle_id: string
+  format: BundleFormat
+  origin: string
+  root: string
+  size: number
+}
+
 /** The in-toto Statement over the files of a bundle, in canonical form. It is signed as a DSSE envelope. */
 export function statementOf(
-  { bundle_id, origin, root, size }: { bundle_id: string; origin: string; root: string; size: number },
+  { bundle_id, format, origin, root, size }: StatedBundle,
   files: ReadonlyMap<string, FileFacts>,
 ): string {
   return JSON.stringify({
     _type: 'https://in-toto.io/Statement/v1',
     predicate: { bundle_id, origin, root, size },
-    predicateType: 'urn:lockstep:export:v1',
+    predicateType: `${predicateOf}${format}`,
     subject: [...files].map(([name, { sha256 }]) => ({ digest: { sha256 }, name })),
   })
+}
+
+/** The type of the predicate, without the format. */
+const predicateOf = 'urn:lockstep:export:v'
+
+/** The format that a statement names; undefined if it names none. */
+export function formatStated(predicateType: unknown): number | undefined {
+  const [, digits] =
+    /^urn:lockstep:export:v([1-9]\d{0,8})$/.exec(typeof predicateType === 'string' ? predicateType : '') ?? []
+  return digits === undefined ? undefined : Number(digits)
 }
 
 export const statementType = 'application/vnd.in-toto+json'

@@ -86,7 +86,7 @@ interface Exporting {
 }
 
 /**
- * Checks the approvals in a bundle without a ledger, and returns them. Each was given and used in a tree that continues
+ * Checks the approvals in a bundle without a ledger, and returns them and the tree that they are in. Each was given and used in a tree that continues
  * the exported one, and binds this export; its approvers are distinct humans other than the exporter. Whether they had
  * their roles is the ledger's decision. Errors: VERIFY_FAILED (`approvals`).
  */
@@ -94,7 +94,7 @@ export async function checkApprovals(
   texts: ReadonlyMap<string, string>,
   tree: Exporting,
   bundle: Exported,
-): Promise<ApprovalState[]> {
+): Promise<{ approvals: ApprovalState[]; tree: { root: string; size: number } }> {
   const text = (name: ApprovalFile) => texts.get(name) ?? ''
   const later = await laterTree(text, tree)
   const proofs = linesOf(text('approvals/inclusion.jsonl'))
@@ -115,7 +115,7 @@ export async function checkApprovals(
   }
   if (proofs.length !== entries.length)
     throw failed('approvals', `there are more proofs than the ${entries.length} entries`)
-  return judged(entries, bundle)
+  return { approvals: judged(entries, bundle), tree: { root: toHex(later.root), size: later.size } }
 }
 
 /** The tree after the decision. It must be signed with the same key, and continue the exported tree. */

@@ -24,6 +24,7 @@ export type ExportCheck =
   | 'proofs'
   | 'approvals'
   | 'manifest'
+  | 'record'
 
 /**
  * Checks every line: it is an entry in canonical form, its proof is valid, and it follows the previous selected

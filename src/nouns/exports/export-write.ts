@@ -6,6 +6,7 @@ import type { ExportManifest, Stated } from '../../domain/export/bundle.ts'
 import {
   approvedBundleFiles,
   bundleFiles,
+  bundleFormat,
   type FileFacts,
   manifestOf,
   readmeOf,
@@ -87,6 +88,7 @@ async function assemble(
       approvals,
       bundle_kind,
       entries,
+      format: bundleFormat,
       ledger_id,
       origin,
       proofs,
@@ -114,7 +116,8 @@ async function assemble(
   const subjects = names
     .filter((name) => name !== 'statement.json')
     .map((name): [string, FileFacts] => [name, spooled.get(name) ?? factsOf(texts.get(name) ?? '')])
-  const statement = statementOf({ bundle_id: manifest.bundle_id, origin, root, size }, new Map(subjects))
+  const of = { bundle_id: manifest.bundle_id, format: bundleFormat, origin, root, size }
+  const statement = statementOf(of, new Map(subjects))
   texts.set('statement.json', `${await envelopeOf(statement, signer)}\n`)
 
   const members = names.map((name) => {
