@@ -31,7 +31,14 @@ export function servicePage(): string {
     ['a reader of a stream that takes nothing', seconds(limits.streamWriteMillisMax)],
     ['the requests in progress when the service closes', seconds(limits.drainMillisMax)],
   ]
-  const own = ['UNAUTHENTICATED', 'FORBIDDEN', 'METHOD_NOT_ALLOWED', 'UNSUPPORTED_MEDIA_TYPE', 'RATE_LIMITED'] as const
+  const own = [
+    'UNAUTHENTICATED',
+    'FORBIDDEN',
+    'METHOD_NOT_ALLOWED',
+    'UNSUPPORTED_MEDIA_TYPE',
+    'REQUEST_TIMEOUT',
+    'RATE_LIMITED',
+  ] as const
   return generatedPage(`# The service
 
 The routes of \`lockstep serve\`. [How to run the service](../how-to/run-the-service.md) has examples, and

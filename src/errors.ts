@@ -124,6 +124,7 @@ export const codes = {
   FORBIDDEN: code(403, 4, 'The service does not allow this request to this caller.'),
   METHOD_NOT_ALLOWED: code(405, 2, 'The route does not support this HTTP method.'),
   UNSUPPORTED_MEDIA_TYPE: code(415, 2, 'The route does not accept a body of this content type.'),
+  REQUEST_TIMEOUT: retry(408, 8, 'The request did not arrive completely within the time limit.'),
   RATE_LIMITED: retry(429, 7, 'This actor sends more requests than the service allows.'),
   IDEMPOTENCY_MISMATCH: code(409, 5, 'The request key was already used with different content.'),
   SIZE_MISMATCH: retry(409, 5, 'The ledger does not have the expected size.'),

@@ -7,6 +7,7 @@ import { limits } from '../kernel/limits.ts'
 import { actorOf, folderOf, serviceOf, withOpenLedger } from './context.ts'
 import { say } from './output.ts'
 import { progressBar } from './progress.ts'
+import { counted } from './turn-text.ts'
 import { local, text, toggle, verb } from './verb.ts'
 
 export function backupVerb(): Command {
@@ -77,7 +78,8 @@ export function restoreVerb(): Command {
     },
     lines: ({ dir, held, origin, previous, running, size, vkey }) => {
       if (held + running > 0) {
-        say(`still open: ${held} held locks, ${running} running runs. They end by their leases, or by hand.`)
+        const open = `${counted(held, 'held lock')}, ${counted(running, 'running run')}`
+        say(`still open: ${open}. They end by their leases, or by hand.`)
       }
       return [
         `ledger ${origin} governs ${dir}`,

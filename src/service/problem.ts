@@ -56,20 +56,30 @@ export function unreadable(error: unknown): Response {
   })
 }
 
-/** The bytes of the answer to what the parser of Node refused with a code. The connection is closed after it. */
-export function unparsable(code: string | undefined): string {
-  if (code === 'ERR_HTTP_REQUEST_TIMEOUT') return 'HTTP/1.1 408 Request Timeout\r\nConnection: close\r\n\r\n'
-  const error =
-    code === 'HPE_HEADER_OVERFLOW'
-      ? new LockstepError('LIMIT_EXCEEDED', 'the headers are too long')
-      : invalid('the request is not valid HTTP/1.1')
+/** The error of a request that the server of Node refused with a code, before a route could. */
+export function unparsed(code: string | undefined): LockstepError {
+  switch (code) {
+    case 'ERR_HTTP_REQUEST_TIMEOUT':
+      return new LockstepError('REQUEST_TIMEOUT', 'the request did not arrive completely in time', {
+        details: { outcome: 'not_applied' },
+      })
+    case 'HPE_HEADER_OVERFLOW':
+      return new LockstepError('LIMIT_EXCEEDED', 'the headers are too long')
+    default:
+      return invalid('the request is not valid HTTP/1.1')
+  }
+}
+
+/** The bytes of an answer to a request that no exchange has. The connection is closed after it. */
+export function bytesOf(error: LockstepError): string {
   const problem = problemOf(error, 'unread')
   const text = JSON.stringify(problem)
-  const head = [
-    `HTTP/1.1 ${problem.status} ${problem.code}`,
-    `Content-Type: ${mediaTypes.problem}`,
-    `Content-Length: ${Buffer.byteLength(text)}`,
-    'Connection: close',
-  ]
-  return `${head.join('\r\n')}\r\n\r\n${text}`
+  const headers = {
+    'Content-Type': mediaTypes.problem,
+    'Content-Length': Buffer.byteLength(text),
+    ...headersOf(problem),
+    Connection: 'close',
+  }
+  const lines = Object.entries(headers).map(([name, value]) => `${name}: ${value}\r\n`)
+  return `HTTP/1.1 ${problem.status} ${problem.code}\r\n${lines.join('')}\r\n${text}`
 }

@@ -13,7 +13,7 @@ import { type Listening, listenOnInherited, listenOnSocket, listenOnTcp, type Tc
 import { type Log, logOf } from './log.ts'
 import { Metrics } from './metrics.ts'
 import { Outside } from './outside.ts'
-import { invalid, notBegun, unparsable, unreadable } from './problem.ts'
+import { bytesOf, invalid, notBegun, unparsed, unreadable } from './problem.ts'
 import { Rates } from './rates.ts'
 import { Sweep } from './sweep.ts'
 
@@ -196,10 +196,10 @@ class HttpService implements Service {
       // What follows a request cannot be read. The request still gets its answer, unless its own body is meant.
       exchange.outgoing.shouldKeepAlive = false
       exchange.outgoing.once('close', () => socket.destroy())
-      if (!exchange.incoming.complete) exchange.sendProblem(invalid('the body is not valid HTTP/1.1'))
+      if (!exchange.incoming.complete) exchange.sendProblem(unparsed(code))
       return
     }
-    socket.end(unparsable(code))
+    socket.end(bytesOf(unparsed(code)))
   }
 
   async #readiness() {

@@ -154,7 +154,7 @@ test('have the exit codes of the command, which are permanent', () => {
       'LEDGER_MOVED',
       'DOCTOR_FAILED',
     ],
-    8: ['TIMED_OUT', 'ABORTED'],
+    8: ['TIMED_OUT', 'ABORTED', 'REQUEST_TIMEOUT'],
     75: ['LOCK_CONTENTION'],
     76: ['LEASE_LOST', 'RUN_OUTCOME_UNKNOWN'],
   }
