@@ -119,6 +119,13 @@ export const codes = {
   ),
   RUN_HAS_OPEN_TURN: code(409, 5, 'A turn of the run is staged or validated, but not yet promoted or rejected.'),
 
+  // Erasure and retention
+  OBJECT_ERASED: code(410, 3, 'The text was erased. The details name the entry that records it.'),
+  OBJECT_IN_USE: code(409, 5, 'The ledger still needs this object: it is in force, current, or open.'),
+  ERASURE_DENIED: code(403, 4, 'The actor may not erase or hold texts, or the approval does not allow this erasure.'),
+  RETENTION_UNCONFIRMED: code(409, 5, 'A shorter retention.minimum must be confirmed.'),
+  LEGAL_HOLD: code(409, 5, 'A legal hold covers what would be erased.'),
+
   // Requests
   UNAUTHENTICATED: code(401, 4, 'The request has no valid token.'),
   FORBIDDEN: code(403, 4, 'The service does not allow this request to this caller.'),
@@ -133,18 +140,13 @@ export const codes = {
   // The clock
   CLOCK_RESET_DENIED: code(403, 4, 'Only the release authority or an operator may reset the ledger’s clock.'),
   CLOCK_NOT_AHEAD: code(409, 5, 'The times of entries follow the wall clock, so there is nothing to reset.'),
-
   CLOCK_AHEAD: code(409, 5, 'The time of entries is ahead of the wall clock, so the token would have expired already.'),
 
   // Tokens
   TOKEN_DENIED: code(403, 4, 'Only the release authority or an operator may create and revoke tokens.'),
 
   // The ledger
-  LEDGER_UNAVAILABLE: retry(
-    503,
-    7,
-    'The ledger cannot process the request now. details.outcome says whether the request took effect.',
-  ),
+  LEDGER_UNAVAILABLE: retry(503, 7, 'The ledger cannot do this now. details.outcome says whether it took effect.'),
   LEDGER_SERVED: code(503, 7, 'A service has the ledger open. Use connect() to call it.'),
   LEDGER_CLOSED: code(503, 7, 'This handle of the ledger was closed.'),
   LEDGER_MOVED: code(

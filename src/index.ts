@@ -1,15 +1,18 @@
-export type { Api } from './api/api.ts'
+export type { Api, Ledger } from './api/api.ts'
 export type { AuditApi } from './api/audit.ts'
 export type { ClockApi, ClockReset, ResetClock } from './api/clock.ts'
 export type { ConfigApi } from './api/config.ts'
+export type { ErasuresApi } from './api/erasures.ts'
 export type { ExportsApi } from './api/exports.ts'
 export type { LocksApi } from './api/locks.ts'
 export type { HeadApi, LogApi } from './api/log.ts'
 export type { CallOptions } from './api/operation.ts'
 export type { PolicyApi } from './api/policy.ts'
+export type { RetentionApi } from './api/retention.ts'
 export type { RunsApi } from './api/runs.ts'
 export type { AppendEvents, AppendedEvents, EntryPage, EventPage, ListEvents } from './api/shapes/audit.ts'
 export type { CheckedConfig, ConfigInForce, ReloadConfig, ReloadedConfig } from './api/shapes/config.ts'
+export type { ApprovedErasure, ApproveErasure, ErasedTexts, EraseTexts } from './api/shapes/erasures.ts'
 export type {
   ApprovedExport,
   ApproveExport,
@@ -70,6 +73,15 @@ export type {
   ReloadedPolicy,
   ReloadPolicy,
 } from './api/shapes/policy.ts'
+export type {
+  HeldTexts,
+  HoldTexts,
+  LiftedHold,
+  LiftHold,
+  ShownRetention,
+  SweepTexts,
+  SweptTexts,
+} from './api/shapes/retention.ts'
 export type {
   AuthorizeAction,
   CancelledTree,
@@ -143,7 +155,7 @@ export type { ArtifactRef } from './kernel/artifact-ref.ts'
 export type { Entry } from './kernel/entry.ts'
 export type { Actor } from './kernel/ids.ts'
 export { type HoldRequest, hold, type Lease, type LeaseOptions, lease } from './lease.ts'
-export type { Ledger, LocalLedger } from './ledger.ts'
+export type { LocalLedger } from './ledger.ts'
 export { type VerifiedExport, verifyExport } from './nouns/exports/export-verify.ts'
 export { type Performed, type PerformRequest, perform } from './nouns/runs/performing.ts'
 export { type OpenLedgerOptions, openLedger } from './open.ts'

@@ -1,4 +1,4 @@
-import type { Api, LedgerHere, Tiles } from './api/api.ts'
+import type { Api, Ledger, LedgerHere, Tiles } from './api/api.ts'
 import type { VerifiedLedger } from './api/shapes/log.ts'
 import { type BackupOptions, type WrittenBackup, writeBackup } from './backup/write-backup.ts'
 import { LockstepError } from './errors.ts'
@@ -12,13 +12,16 @@ import { askFor, type InTime } from './nouns/asking.ts'
 import { Audit } from './nouns/audit/audit.ts'
 import { clockAheadSeconds, LedgerClock } from './nouns/clock.ts'
 import { ConfigOfLedger, loadFirstConfig } from './nouns/config.ts'
+import { Erasures } from './nouns/erasures/erasures.ts'
+import { Purging } from './nouns/erasures/purging.ts'
+import { Retention } from './nouns/erasures/retention.ts'
 import { endLeftExports } from './nouns/exports/export-recovery.ts'
 import { Exports } from './nouns/exports/exports.ts'
 import { type Figures, figuresOf } from './nouns/figures.ts'
 import { Deliverables } from './nouns/locks/deliverables.ts'
 import { Locks } from './nouns/locks/locks.ts'
 import { Entries, HeadOfLog } from './nouns/log.ts'
-import { type LedgerParts, noReactions, type Reactions, refuseOnSnapshot } from './nouns/parts.ts'
+import { type LedgerParts, noReactions, refuseOnSnapshot } from './nouns/parts.ts'
 import { PolicyOfLedger } from './nouns/policy/policy.ts'
 import { raiseFormat } from './nouns/raise.ts'
 import { Runs } from './nouns/runs/runs.ts'
@@ -40,12 +43,6 @@ import { StoredObjects } from './writer/stored-objects.ts'
 import { Publication } from './writer/subscription.ts'
 import type { Tally } from './writer/tally.ts'
 
-/** The operations of an open ledger. Once `close` was called, every call rejects with LEDGER_CLOSED. */
-export interface Ledger extends Api, AsyncDisposable {
-  /** Answers pending commands, makes everything durable, and ends. Idempotent. */
-  close(): Promise<void>
-}
-
 /**
  * A ledger that is open in this process. Its states are opening, open, closing and closed. Only one process has a
  * ledger open at a time. Besides the operations it has the members that only this process can use.
@@ -54,11 +51,13 @@ export class LocalLedger implements Ledger, LedgerHere {
   readonly audit: Api['audit']
   readonly clock: Api['clock']
   readonly config: Api['config']
+  readonly erasures: Api['erasures']
   readonly exports: Api['exports']
   readonly head: Api['head']
   readonly locks: Api['locks']
   readonly log: Api['log']
   readonly policy: Api['policy']
+  readonly retention: Api['retention']
   readonly runs: Api['runs']
   readonly staging: Api['staging']
   readonly tokens: Api['tokens']
@@ -68,7 +67,7 @@ export class LocalLedger implements Ledger, LedgerHere {
   /** The steps of `exports.create`, for a process that does not hold the ledger while the bundle is written. */
   readonly exporting: Exports
   /** Records the end of what has expired, for the service. */
-  readonly expiring: { locks: Locks; runs: Runs; tokens: Tokens }
+  readonly expiring: { locks: Locks; retention: Retention; runs: Runs; tokens: Tokens }
   /** Proposals that callers of a service put before they stage them. */
   readonly uploads: Uploads
   /** Whether this is the ledger as of one moment. It takes no commands, and others may use the ledger meanwhile. */
@@ -82,7 +81,7 @@ export class LocalLedger implements Ledger, LedgerHere {
   readonly #parts: LedgerParts
   readonly #core: Core
   readonly #publication = new Publication()
-  readonly #reactions: Reactions
+  readonly #reactions: Purging
   readonly #sequencer: Sequencer
   #closed: Promise<void> | undefined
 
@@ -114,20 +113,24 @@ export class LocalLedger implements Ledger, LedgerHere {
       waiters: this.#sequencer.waiters,
       poke: (stream) => this.#sequencer.poke(stream),
       filesDrained: () => this.#reactions.drained(),
+      purge: () => this.#reactions.finish(),
     }
     const [deliverables, policy] = [new Deliverables(this.#core), new PolicyOfLedger(this.#core)]
     const ground = { actor, root: layout.root, assertOpen: () => this.#assertOpen() }
     const locks = new Locks(this.#core, deliverables)
-    this.expiring = { locks, runs: new Runs(this.#core, policy), tokens: new Tokens(this.#core) }
+    const retention = new Retention(this.#core, config)
+    this.expiring = { locks, retention, runs: new Runs(this.#core, policy), tokens: new Tokens(this.#core) }
     this.audit = served('audit', new Audit(this.#core, policy), ground)
     this.clock = served('clock', new LedgerClock(this.#core), ground)
     this.config = served('config', new ConfigOfLedger(this.#core, { config, policy }), ground)
+    this.erasures = served('erasures', new Erasures(this.#core), ground)
     this.head = served('head', new HeadOfLog(parts), ground)
     this.tiles = new TilesOfLog(log, this.head)
     this.locks = served('locks', this.expiring.locks, ground)
     const whole = { backUp: (input: BackupOptions) => this.backUp(input), verify: () => this.#verify() }
     this.log = served('log', new Entries(parts, this.#publication, whole), ground)
     this.policy = served('policy', policy, ground)
+    this.retention = served('retention', retention, ground)
     this.runs = served('runs', this.expiring.runs, ground)
     this.staging = served('staging', new Staging(this.#core), ground)
     this.tokens = served('tokens', this.expiring.tokens, ground)
@@ -135,7 +138,7 @@ export class LocalLedger implements Ledger, LedgerHere {
     this.workspaces = served('workspaces', new Workspaces(this.#core, policy), ground)
     this.exporting = new Exports(this.#core, policy, this)
     this.exports = served('exports', this.exporting, ground)
-    this.#reactions = parts.reactions(this.#core, deliverables)
+    this.#reactions = new Purging(this.#core, parts.reactions(this.#core, deliverables))
   }
 
   /** The configuration in force. */
@@ -150,6 +153,7 @@ export class LocalLedger implements Ledger, LedgerHere {
     await loadFirstConfig(this.#core, this.#parts.config)
     await finishClaims(this.#core, this.#parts.actor)
     await endLeftExports(this.#core, this.runs)
+    await this.#reactions.recover()
     await this.#reactions.drained()
   }
 
@@ -168,10 +172,7 @@ export class LocalLedger implements Ledger, LedgerHere {
     return clockAheadSeconds(this.#core)
   }
 
-  /**
-   * Whom a bearer token names; undefined if it is unknown, expired or revoked. Errors: LEDGER_CLOSED, LEDGER_MOVED,
-   * LEDGER_UNAVAILABLE, LEDGER_CORRUPT. Cost: usually no read.
-   */
+  /** Whom a bearer token names; undefined if it is not valid. Errors: those of any query. Cost: usually no read. */
   async authenticate(token: string): Promise<Authenticated | undefined> {
     this.#assertOpen()
     return this.expiring.tokens.authenticate(token)
@@ -185,8 +186,8 @@ export class LocalLedger implements Ledger, LedgerHere {
   }
 
   /**
-   * The ledger as it is now, for reading while others use it (ADR 0032). It takes no commands, and the caller must
-   * close it. Errors: DISK_FULL, FILE_DENIED, FILE_FAILED, LEDGER_UNAVAILABLE. Cost: one hard link per table.
+   * The ledger as it is now, for reading while others use it (ADR 0032). It takes no commands. The caller closes it.
+   * Errors: DISK_FULL, FILE_DENIED, FILE_FAILED, LEDGER_UNAVAILABLE. Cost: one hard link per table.
    */
   async snapshot(): Promise<LocalLedger> {
     this.#assertOpen()
@@ -227,10 +228,9 @@ export class LocalLedger implements Ledger, LedgerHere {
   }
 
   async #verify(): Promise<VerifiedLedger> {
-    const { layout, log } = this.#parts
     await this.#sequencer.settled()
     await this.#reactions.drained()
-    return verifyLog(log, layout, this.settings)
+    return verifyLog(this.#parts.log, this.#parts.layout, this.settings)
   }
 
   #published(entries: readonly Entry[]): void {

@@ -74,6 +74,7 @@ const nouns: Record<string, string[]> = {
   turn: ['policy', 'lock', 'run'],
   audit: ['policy', 'lock', 'run'],
   token: [],
+  erasure: ['log', 'approval'],
   export: ['policy', 'lock', 'run', 'approval', 'audit'],
 }
 

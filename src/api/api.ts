@@ -2,10 +2,12 @@ import type { TileName } from '../merkle/tiles.ts'
 import type { AuditApi } from './audit.ts'
 import type { ClockApi } from './clock.ts'
 import type { ConfigApi } from './config.ts'
+import type { ErasuresApi } from './erasures.ts'
 import type { ExportsApi } from './exports.ts'
 import type { LocksApi } from './locks.ts'
 import type { HeadApi, LogApi } from './log.ts'
 import type { PolicyApi } from './policy.ts'
+import type { RetentionApi } from './retention.ts'
 import type { RunsApi } from './runs.ts'
 import type { StagingApi } from './staging.ts'
 import type { TokensApi } from './tokens.ts'
@@ -20,16 +22,24 @@ export interface Api {
   readonly audit: AuditApi
   readonly clock: ClockApi
   readonly config: ConfigApi
+  readonly erasures: ErasuresApi
   readonly exports: ExportsApi
   readonly head: HeadApi
   readonly locks: LocksApi
   readonly log: LogApi
   readonly policy: PolicyApi
+  readonly retention: RetentionApi
   readonly runs: RunsApi
   readonly staging: StagingApi
   readonly tokens: TokensApi
   readonly turns: TurnsApi
   readonly workspaces: WorkspacesApi
+}
+
+/** The operations of an open ledger. Once `close` was called, every call rejects with LEDGER_CLOSED. */
+export interface Ledger extends Api, AsyncDisposable {
+  /** Answers pending commands, makes everything durable, and ends. Idempotent. */
+  close(): Promise<void>
 }
 
 /** The operations of a ledger on this machine: one that is open in this process, or that a service has open. */

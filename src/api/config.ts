@@ -34,7 +34,7 @@ export const config: Operations<ConfigApi> = {
     summary: 'Puts the configuration file in force.',
     input: shapes.reload,
     output: shapes.reloaded,
-    errors: ['CONFIG_INVALID', 'CONFIG_DENIED', 'FILE_DENIED', 'FILE_FAILED'],
+    errors: ['CONFIG_INVALID', 'CONFIG_DENIED', 'RETENTION_UNCONFIRMED', 'FILE_DENIED', 'FILE_FAILED'],
     grants: ['operator'],
   },
 }

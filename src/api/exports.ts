@@ -55,7 +55,7 @@ export const exports: Operations<ExportsApi> = {
     summary: 'Shows the record of an export bundle.',
     input: { bundle_id: shapes.ofBundle, run_id: shapes.ofRun },
     output: shapes.record,
-    errors: ['NOT_FOUND'],
+    errors: ['NOT_FOUND', 'OBJECT_ERASED'],
     grants: anyGrant,
   },
 }

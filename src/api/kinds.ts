@@ -17,6 +17,7 @@ export const kinds: Kinds = {
   audit: { append: 'command', entries: 'query', list: 'query' },
   clock: { reset: 'command' },
   config: { check: 'query', reload: 'command', show: 'query' },
+  erasures: { approve: 'command', erase: 'command' },
   exports: { approve: 'command', create: 'command', get: 'query' },
   head: { get: 'query', signed: 'query' },
   locks: {
@@ -44,6 +45,7 @@ export const kinds: Kinds = {
     verify: 'query',
   },
   policy: { check: 'query', explain: 'query', reload: 'command', show: 'query' },
+  retention: { hold: 'command', lift: 'command', show: 'query', sweep: 'command' },
   runs: {
     authorize: 'command',
     cancel: 'command',

@@ -2,11 +2,13 @@ import type { Api } from './api.ts'
 import { audit } from './audit.ts'
 import { clock } from './clock.ts'
 import { config } from './config.ts'
+import { erasures } from './erasures.ts'
 import { exports } from './exports.ts'
 import { locks } from './locks.ts'
 import { head, log } from './log.ts'
 import type { AnyFacts, Operations } from './operation.ts'
 import { policy } from './policy.ts'
+import { retention } from './retention.ts'
 import { runs } from './runs.ts'
 import { staging } from './staging.ts'
 import { tokens } from './tokens.ts'
@@ -21,11 +23,13 @@ export const operations: { readonly [Noun in keyof Api]: Operations<Api[Noun]> }
   audit,
   clock,
   config,
+  erasures,
   exports,
   head,
   locks,
   log,
   policy,
+  retention,
   runs,
   staging,
   tokens,

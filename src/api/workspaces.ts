@@ -54,7 +54,7 @@ export const workspaces: Operations<WorkspacesApi> = {
     summary: 'Shows an object by its digest.',
     input: shapes.ofObject,
     output: shapes.object,
-    errors: ['NOT_FOUND'],
+    errors: ['NOT_FOUND', 'OBJECT_ERASED'],
     grants: anyGrant,
   },
   digest: {

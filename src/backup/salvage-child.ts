@@ -5,13 +5,14 @@
  */
 import { closeSync, fsyncSync, mkdirSync, openSync, writeSync } from 'node:fs'
 import { join } from 'node:path'
+import { erasedBy } from '../domain/aggregates.ts'
 import { messageOf } from '../errors.ts'
 import type { Entry } from '../kernel/entry.ts'
 import { limits } from '../kernel/limits.ts'
 import { LevelLog } from '../log/level/level-log.ts'
 import { answer } from '../log/level/open/child-answer.ts'
 import { openStore, repairStore } from '../log/level/store.ts'
-import type { ViewWrite } from '../log/log.ts'
+import type { ErasedWrite, ViewWrite } from '../log/log.ts'
 import { tileWidth } from '../merkle/tiles.ts'
 import { rebuildViews } from '../verify/rebuild.ts'
 import { EntryVerification } from '../verify/verify-entries.ts'
@@ -137,8 +138,18 @@ async function append(log: LevelLog, read: readonly Readable[]): Promise<void> {
     read.flatMap(({ objects }) => objects),
     size,
   )
-  const writes = notes.map((key): ViewWrite => ({ view: 'note', key }))
+  const writes = [...notes.map((key): ViewWrite => ({ view: 'note', key })), ...erasedIn(read)]
   await log.append({ size }, read, writes, cursors)
+}
+
+/** The marks of what these entries erase, unless a later entry names the object again. */
+function erasedIn(read: readonly Readable[]): ErasedWrite[] {
+  const erased = new Map<string, number>()
+  for (const { entry, objects } of read) {
+    for (const [digest] of objects) erased.delete(digest)
+    for (const digest of erasedBy(entry)) erased.set(digest, entry.seq)
+  }
+  return [...erased].map(([key, value]) => ({ view: 'erased', key, value }))
 }
 
 function bytesOf(read: readonly Readable[]): number {

@@ -2,7 +2,7 @@ import { objectsOf } from '../domain/aggregates.ts'
 import { messageOf } from '../errors.ts'
 import { given } from '../kernel/given.ts'
 import { entryWithTexts } from '../log/free-texts.ts'
-import { objectIn } from '../log/keyed/objects.ts'
+import { erasedAt, objectIn } from '../log/keyed/objects.ts'
 import { decodeStored, entryOfText, unsealIfThere } from '../log/keyed/rows/codec.ts'
 import * as keys from '../log/keyed/rows/keys.ts'
 import { readMeta } from '../log/keyed/rows/meta-row.ts'
@@ -62,8 +62,9 @@ export class Source {
       if (entry.seq !== seq) return { problem: `it says that its seq is ${entry.seq}` }
       const hash = this.#hash(seq)
       if (hash !== undefined && !sameBytes(hash, leafHashOfText(text))) return { problem: 'it does not match its hash' }
-      const digests = [...objectsOf(entry, (digest) => objectIn(this.#store, digest))]
-      return { entry, objects: digests.map((digest) => [digest, objectIn(this.#store, digest)] as const), ...stored }
+      const named = [...objectsOf(entry, (digest) => objectIn(this.#store, digest))].map(({ digest }) => digest)
+      const whole = named.filter((digest) => erasedAt(this.#store, digest) === undefined)
+      return { entry, objects: whole.map((digest) => [digest, objectIn(this.#store, digest)] as const), ...stored }
     } catch (error) {
       return { problem: messageOf(error) }
     }

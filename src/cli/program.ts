@@ -53,6 +53,18 @@ const parts: Readonly<Record<string, Part>> = {
     about: 'Export entries with proofs, for readers without the ledger.',
     load: async (verb) => (await import('./export.ts')).exportCommand(verb),
   },
+  erase: {
+    about: 'Erases objects, and keeps every proof.',
+    load: async () => (await import('./erase.ts')).eraseVerb(),
+  },
+  erasure: {
+    about: 'Approve the erasure of objects by another person.',
+    load: async (verb) => (await import('./erase.ts')).erasureCommand(verb),
+  },
+  retention: {
+    about: 'Show and apply how long texts are kept, and set legal holds.',
+    load: async (verb) => (await import('./retention.ts')).retentionCommand(verb),
+  },
   tiles: {
     about: 'Export the log as tiles, which any web server can serve to outside verifiers.',
     load: async (verb) => (await import('./tiles.ts')).tilesCommand(verb),

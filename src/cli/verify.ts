@@ -8,6 +8,7 @@ import { readKept } from './kept-files.ts'
 import { say } from './output.ts'
 import { progressBar } from './progress.ts'
 import { local, text, texts, toggle } from './verb.ts'
+import { type WrittenPage, writePage } from './verify-page.ts'
 
 export function verifyVerb(): Command {
   return local('verify', 'Reads all stored bytes and derives all state again.', {
@@ -18,10 +19,12 @@ export function verifyVerb(): Command {
         'also compare with signed checkpoints that were kept in another place (lockstep head --signed)',
       ),
       key: text('--key <vkey>', 'with --checkpoint: the key line that was kept with them (default: the ledger’s own)'),
+      page: text('--page <file>', 'write a page that checks proofs, growths and bundles offline, in a browser'),
       rebuild: toggle('--rebuild', 'first rebuild rows and receipts from the entries'),
     },
-    run: async ({ given, globals }) => {
-      const { key } = given
+    run: async ({ given, globals }): Promise<Shown | WrittenPage> => {
+      const { key, page, rebuild: toRebuild } = given
+      if (page !== undefined) return writePage(page, [given.checkpoint, key, toRebuild])
       const kept = readKept(given.checkpoint)
       const compared = async (verified: Verified) => {
         if (kept.length === 0) return shown(verified)
@@ -30,7 +33,7 @@ export function verifyVerb(): Command {
         const found = await withLedger(globals, 'verify', compare, 'query')
         return { ...shown(verified), checkpoints: found.map(({ growth, ...head }) => head) }
       }
-      const rebuild = given.rebuild === true
+      const rebuild = toRebuild === true
       const served = rebuild ? undefined : await serviceOf(globals)
       if (served !== undefined) return compared(await served.log.verify())
       const { verifyInChild } = await import('../verify/verify-in-child.ts')
@@ -48,18 +51,26 @@ export function verifyVerb(): Command {
         bar.stop()
       }
     },
-    lines: ({ checkpoints = [], entries, rebuilt, root, rows }) => [
-      ...(rebuilt === undefined ? [] : rebuiltLines(rebuilt)),
-      `verified ${entries} entries and ${rows} rows; root ${root}`,
-      ...checkpoints.map(({ file, root, size }) => `extends the checkpoint of size ${size}, root ${root}, in ${file}`),
-    ],
+    lines: (answer) =>
+      'page' in answer
+        ? [`${answer.page} checks evidence in a browser, without a network`, `sha256 ${answer.sha256}`]
+        : verifiedLines(answer),
     examples: [
       'lockstep verify',
       'lockstep verify --json --dir ~/work/fleet',
       'lockstep verify --checkpoint /mnt/kept/*.txt --key "$(cat /mnt/kept/key.pub)"',
       'lockstep verify --rebuild',
+      'lockstep verify --page verify.html',
     ],
   })
+}
+
+function verifiedLines({ checkpoints = [], entries, rebuilt, root, rows }: Shown): string[] {
+  return [
+    ...(rebuilt === undefined ? [] : rebuiltLines(rebuilt)),
+    `verified ${entries} entries and ${rows} rows; root ${root}`,
+    ...checkpoints.map(({ file, root, size }) => `extends the checkpoint of size ${size}, root ${root}, in ${file}`),
+  ]
 }
 
 function rebuiltLines({ anchor_size, replaced, replaced_rows }: NonNullable<Verified['rebuilt']>): string[] {

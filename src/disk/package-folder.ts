@@ -11,7 +11,7 @@ const [packageFolder, codeFolder] = folders(fileURLToPath(import.meta.url))
 /** The path of a file of the package: `contract/v1/policy`. */
 export const inPackage = (path: string): string => join(packageFolder, path)
 
-/** The path of a module of the package without its extension: `verify/verify-child`. */
+/** The path of a file beside the running code: `verify/verify-child`, a module without its extension. */
 export const inCode = (path: string): string => join(codeFolder, path)
 
 function folders(from: string): [string, string] {

@@ -1,9 +1,10 @@
 import { invariant } from '../errors.ts'
-import type { Aggregate, Stream } from '../kernel/aggregate.ts'
+import type { Aggregate, NamedObject, Stream } from '../kernel/aggregate.ts'
 import type { Row } from '../kernel/decider.ts'
 import type { Entry } from '../kernel/entry.ts'
 import { approvalAggregate } from './approval/aggregate.ts'
 import { auditAggregate } from './audit/aggregate.ts'
+import { erasureAggregate } from './erasure/aggregate.ts'
 import { lockAggregate } from './lock/aggregate.ts'
 import { streamOf as streamOfLock } from './lock/names.ts'
 import { clockAggregate } from './log/clock-reset.ts'
@@ -24,6 +25,7 @@ export const aggregates = [
   turnAggregate,
   tokenAggregate,
   approvalAggregate,
+  erasureAggregate,
 ] as const
 
 export type LedgerCommand = Parameters<(typeof aggregates)[number]['decide']>[0]
@@ -54,9 +56,14 @@ export function readsOf(command: LedgerCommand): readonly string[] {
   return command.guard === undefined ? reads : [...reads, streamOfLock(command.guard.name)]
 }
 
-/** The digests of the objects that an entry names, directly or through its manifest object. */
-export function objectsOf(entry: Entry, textOf: (digest: string) => string): Iterable<string> {
+/** The objects that an entry names, directly or through its manifest object. */
+export function objectsOf(entry: Entry, textOf: (digest: string) => string): Iterable<NamedObject> {
   return byEvent.get(entry.type)?.objects?.(entry, textOf) ?? []
+}
+
+/** The digests of the objects that an entry erases, in the same batch. */
+export function erasedBy({ data, type }: Entry): readonly string[] {
+  return type === 'object.erased' ? (data.digests as string[]) : []
 }
 
 /** The stored form of a row. */

@@ -2,6 +2,7 @@ import type * as z from 'zod'
 import type { Command, Context, Decision, LoadedState } from './decider.ts'
 import type { Entry } from './entry.ts'
 import type { Rendering } from './rendering.ts'
+import type { ObjectKind } from './retention.ts'
 
 /** How the entries of one kind of stream change its row. */
 export interface Stream<State = unknown, Stored = unknown> {
@@ -15,6 +16,12 @@ export interface Stream<State = unknown, Stored = unknown> {
 
 type Schemas = Readonly<Record<string, z.ZodType>>
 
+/** An object that an entry names, and what the ledger uses it for. */
+export interface NamedObject {
+  digest: string
+  kind: ObjectKind
+}
+
 /** All parts of one aggregate. Each aggregate is one folder of `domain`, and one line in `domain/aggregates.ts`. */
 export interface Aggregate<C extends Command = Command, Events extends Schemas = Schemas> {
   /** The first words of its commands: `lock` decides `lock.acquire`. */
@@ -27,8 +34,8 @@ export interface Aggregate<C extends Command = Command, Events extends Schemas =
   rendering: Readonly<Record<keyof Events, Rendering>>
   /** The members of the audit event that only some of its events have. Null and undefined members are left out. */
   facts?(entry: Entry): Readonly<Record<string, unknown>>
-  /** The digests of the objects that one of its entries names, directly or through another object. */
-  objects?(entry: Entry, textOf: (digest: string) => string): Iterable<string>
+  /** The objects that one of its entries names, directly or through another object. */
+  objects?(entry: Entry, textOf: (digest: string) => string): Iterable<NamedObject>
   /**
    * Every stream that a decision on the command may read or append to, as far as the command names it. Streams that
    * loaded rows name come on top, such as the lock of a run and the runs above it.

@@ -1,6 +1,7 @@
 import * as z from 'zod'
 import { lineOf, ownMember, recordWith } from './ids.ts'
 import { limits } from './limits.ts'
+import { retentionSchema } from './retention.ts'
 import { approvalTypes } from './vocabulary.ts'
 
 /**
@@ -80,6 +81,8 @@ export const configSchema = z.strictObject({
   accept_permissions: z.boolean().default(false),
   /** Whether callers on the socket of the service name their actor themselves, or need a token as on TCP. */
   socket_auth: z.enum(['actor', 'token']).default('actor'),
+  /** Which texts are erased when they are old enough, by themselves. */
+  retention: retentionSchema.prefault({}),
   /**
    * The file that names the witnesses and their quorum, below the root or absolute, and how often the service has the
    * newest checkpoint cosigned.

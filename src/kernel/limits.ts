@@ -122,6 +122,14 @@ export const limits = {
   sliceMillis: 100,
   slicePairs: 2_048,
   slicePauseMillis: 40,
+  /** How often, and after which pause, the files are written again until nothing of an erased text is left. */
+  purgeAttempts: 4,
+  purgePauseMillis: 100,
+  /** The objects that one entry erases, and the objects that one pass over the entries can find due. */
+  erasedPerEntry: 256,
+  retentionDueMax: 131_072,
+  /** The legal holds that are in force at once. */
+  holdsMax: 100,
   filePoolMax: 16,
   fileStepMillisMax: 10_000,
   /** How long reading one small file may take, and the bytes of the small files in `.lockstep`. */
@@ -206,6 +214,8 @@ export const limits = {
   sweepLocksMax: 64,
   sweepRunsMax: 512,
   sweepTokensMax: 512,
+  /** How often the service looks for texts that their class of retention no longer keeps. */
+  retentionMillis: 60 * 60 * 1_000,
   /**
    * A witness: the logs that it watches, the bytes of a request or of an answer, its requests in progress, and its open
    * connections.

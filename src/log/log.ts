@@ -78,7 +78,7 @@ export type Key =
   | { view: 'row'; key: string }
   /** A row of sovereign state: any JSON value. */
   | { view: 'state'; key: string }
-  /** The text with a SHA-256. Errors: LEDGER_CORRUPT if it is missing or does not match. */
+  /** The text with a SHA-256. Errors: OBJECT_ERASED; LEDGER_CORRUPT if it is missing or does not match. */
   | { view: 'object'; key: string }
   /** A block of receipts, as bytes. */
   | { view: 'receipts'; key: number }
@@ -99,6 +99,13 @@ export type ViewWrite =
   /** Deletes a note about objects that waited for an entry. */
   | { view: 'note'; key: number }
   | IndexWrite
+
+/** Erases an object. The value is the seq of the entry that records it, which is in the same append. */
+export interface ErasedWrite {
+  view: 'erased'
+  key: string
+  value: number
+}
 
 export type ReceiptsWrite = Extract<ViewWrite, { view: 'receipts' }>
 
@@ -160,9 +167,17 @@ export interface Log extends LogReader {
   append(
     expected: { size: number },
     recorded: readonly Recorded[],
-    writes: readonly ViewWrite[],
+    writes: readonly (ErasedWrite | ViewWrite)[],
     cursors: Cursors,
   ): Promise<Appended>
+  /** Makes cursors durable without an entry. */
+  keepCursors(cursors: Cursors): Promise<void>
+  /**
+   * Removes what is left of erased objects from the files: the mark of an erasure hides a text, and only this removes
+   * its bytes. Resolves with false if an open reader still keeps older files. It is then called again later. Cost: the
+   * tables that have objects are written again, beside the appends.
+   */
+  purge(digests: readonly string[]): Promise<boolean>
   /** The tree head that the engine keeps outside the store; undefined if it keeps none. Errors: LEDGER_CORRUPT. */
   headFile(): TreeHeadFile | undefined
   /** The next append also states this version's format in the meta row. Its entry must record this. */
@@ -184,9 +199,11 @@ export interface Holding {
   assertNotMoved(): void
 }
 
-/** A note about objects that are being stored. No entry before `size` names any of them. */
+/** A note about objects that are being stored. No entry before `size` names any of them, unless it was erased. */
 export interface Note {
   digests: readonly string[]
+  /** Those that were erased before, with the seqs of the entries that record it. */
+  erased?: readonly (readonly [digest: string, seq: number])[]
   size: number
 }
 
@@ -195,13 +212,15 @@ export interface Note {
  * the append of the entry deletes the notes. After a crash, the remaining notes show which objects have no entry.
  */
 export interface LogObjects {
+  /** The seq of the entry that records the erasure of an object; undefined if it is not erased. */
+  erasedAt(digest: string): number | undefined | Promise<number | undefined>
   /** The digests that are not stored. */
   missing(digests: readonly string[]): readonly string[] | Promise<readonly string[]>
   /** Stores objects in several durable writes and returns the numbers of their notes. */
   put(objects: Iterable<readonly [digest: string, text: string]>, size: number): Promise<number[]>
   /** All notes, oldest first. */
   notes(): Promise<{ number: number; note: Note }[]>
-  /** Deletes notes, and objects that no entry names. */
+  /** Deletes notes, and objects that no entry names. An object that was erased before is erased again. */
   drop(digests: readonly string[], notes: readonly number[]): Promise<void>
 }
 

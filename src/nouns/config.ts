@@ -54,7 +54,11 @@ export class ConfigOfLedger implements Handlers<ConfigApi> {
     return { changes: this.#changes(read.config), loadable: true, problems: [], sha256: read.sha256 }
   }
 
-  async reload({ actor, sha256 }: z.output<typeof shapes.reload>): Promise<shapes.ReloadedConfig> {
+  async reload({
+    actor,
+    confirm_retention_minimum: confirmed,
+    sha256,
+  }: z.output<typeof shapes.reload>): Promise<shapes.ReloadedConfig> {
     const read = await this.#read()
     if ('problems' in read) return this.#unusable(read.problems, actor)
     if (sha256 !== undefined && sha256 !== read.sha256) {
@@ -62,7 +66,7 @@ export class ConfigOfLedger implements Handlers<ConfigApi> {
       return this.#unusable([{ file: configFileName, line: 1, message }], actor)
     }
     const changes = this.#changes(read.config)
-    const { replayed } = await load(this.#core, this.#inForce, read, actor)
+    const { replayed } = await load(this.#core, this.#inForce, { ...read, confirmed }, actor)
     return { ...(await this.show()), changes, replayed }
   }
 
@@ -105,7 +109,12 @@ export async function loadFirstConfig(core: Core, inForce: ConfigInForce): Promi
   if (inForce.current.sha256 === undefined) await load(core, inForce, readConfig(core.layout.config))
 }
 
-function load(core: Core, inForce: ConfigInForce, read: ConfigText, actor?: Actor) {
+function load(
+  core: Core,
+  inForce: ConfigInForce,
+  read: ConfigText & { confirmed?: string | undefined },
+  actor?: Actor,
+) {
   inForce.keep(read)
   return submit(core, { type: 'config.load', ...read }, { actor })
 }

@@ -5,7 +5,8 @@ import type { LocalLedger } from '../ledger.ts'
 /**
  * Recovers locks, and fails runs, whose lease has expired, and records the expiry of tokens: at intervals, a limited
  * number at once. Without it, locks and runs stay as they are until the next command on them. The ledger decides again
- * whether the lease is over, so a renewal in the meantime is safe. It also removes uploads that were not staged for long.
+ * whether the lease is over, so a renewal in the meantime is safe. It also removes uploads that were not staged for long,
+ * and erases texts that their class of retention no longer keeps.
  */
 export class Sweep {
   /** Locks that were held at the last sweep. */
@@ -17,6 +18,8 @@ export class Sweep {
   /** The last run and the last token that were examined. The next sweep goes on after them. */
   #lastRun: string | undefined
   #lastToken: string | undefined
+  /** When texts are next erased by their class of retention. A sweep of these reads all entries. */
+  #retentionDue = 0
   #work: Promise<void> = Promise.resolve()
 
   constructor(
@@ -45,6 +48,8 @@ export class Sweep {
       .catch(this.#failed)
       .then(() => this.#ledger.uploads.clean())
       .catch(this.#failed)
+      .then(() => this.#sweepTexts())
+      .catch(this.#failed)
     return this.#work
   }
 
@@ -72,6 +77,12 @@ export class Sweep {
     })
     await Promise.all(lease_expired.map((run_id) => this.#ledger.expiring.runs.expire(run_id).catch(this.#failed)))
     this.#lastRun = next ?? undefined
+  }
+
+  async #sweepTexts(): Promise<void> {
+    if (performance.now() < this.#retentionDue) return
+    this.#retentionDue = performance.now() + limits.retentionMillis
+    await this.#ledger.expiring.retention.sweepDue()
   }
 
   async #sweepTokens(): Promise<void> {

@@ -6,7 +6,7 @@ import type { Row } from '../kernel/decider.ts'
 import { limits } from '../kernel/limits.ts'
 import type { Check } from '../log/check.ts'
 import { KeyedLog } from '../log/keyed/log.ts'
-import { objectIn } from '../log/keyed/objects.ts'
+import { erasedAt, objectIn } from '../log/keyed/objects.ts'
 import { entriesOf } from '../log/keyed/reader.ts'
 import { readHead } from '../log/keyed/rows/head-row.ts'
 import { ranges } from '../log/keyed/rows/keys.ts'
@@ -92,7 +92,10 @@ export async function verifyLog(
       index,
       new RunVerification(),
       new ApprovalVerification(),
-      new TurnVerification((digest) => objectIn(snapshot, digest)),
+      new TurnVerification({
+        erasedAt: (digest) => erasedAt(snapshot, digest),
+        object: (digest) => objectIn(snapshot, digest),
+      }),
       runLocks,
     ]
     const progress = throttled(head.size, onProgress)

@@ -36,6 +36,11 @@ export class Recent<V> {
     this.#weight = 0
   }
 
+  delete(key: string | number): void {
+    this.#young.delete(key)
+    this.#old.delete(key)
+  }
+
   clear(): void {
     this.#young.clear()
     this.#old.clear()

@@ -110,7 +110,7 @@ export class Views {
     return this.#value({ view: 'row', key: stream }) as Maybe<Row | undefined>
   }
 
-  /** The value of an object, which never changes. Errors: LEDGER_CORRUPT. */
+  /** The value of an object, which never changes. Errors: OBJECT_ERASED, LEDGER_CORRUPT. */
   object(digest: string): Maybe<unknown> {
     return this.#value({ view: 'object', key: digest })
   }
@@ -143,17 +143,19 @@ export class Views {
     this.#trim()
   }
 
-  /** Takes over the changes of a durable batch. */
-  publish(rows: ReadonlyMap<string, Row>, state: ReadonlyMap<string, unknown>): void {
+  /** Takes over the changes of a durable batch. An object with a number in place of a text was erased. */
+  publish(rows: ReadonlyMap<string, Row>, state: ReadonlyMap<string, unknown>, objects = noObjects): void {
     this.#published += 1
     for (const [stream, row] of rows) this.#memory.row.set(stream, row)
     for (const [key, value] of state) this.#memory.state.set(key, value ?? absent)
+    for (const [digest, value] of objects) if (typeof value === 'number') this.#memory.object.delete(digest)
     this.#trim()
   }
 
   /** Forgets everything that another writer may have changed. */
   clear(): void {
     this.#published += 1
+    this.#memory.object.clear()
     this.#memory.row.clear()
     this.#memory.state.clear()
   }
@@ -225,6 +227,7 @@ export class Views {
   }
 }
 
+const noObjects: ReadonlyMap<string, unknown> = new Map()
 /** Rows of a scan stay out of memory: they would replace the rows in use. */
 const notKept = -1
 const absent: never = Symbol('a value that does not exist') as never

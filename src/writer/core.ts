@@ -29,6 +29,7 @@ export interface Core {
   stored: StoredObjects
   /** Proposals that callers of a service put before they stage them. */
   uploads: {
+    forget(): Promise<void>
     stage<T>(digest: string, work: (chunks: AsyncIterable<Uint8Array>) => Promise<T>): Promise<T>
   }
   workspaceFiles: WorkspaceFiles
@@ -43,6 +44,8 @@ export interface Core {
    * (`pending`).
    */
   filesDrained: () => Promise<'current' | 'pending'>
+  /** Removes what is left of erased texts in files; `pending` if a reader still keeps some of them. */
+  purge: () => Promise<'current' | 'pending'>
 }
 
 /** Options of any command. */

@@ -1,4 +1,4 @@
-import { evolveRow, storedRow } from '../domain/aggregates.ts'
+import { erasedBy, evolveRow, storedRow } from '../domain/aggregates.ts'
 import { pinsInForce, policyStream } from '../domain/policy/state.ts'
 import { isoTime, type Now } from '../kernel/clock.ts'
 import type { LoadedState, Objects, Row, StateChanges } from '../kernel/decider.ts'
@@ -8,7 +8,7 @@ import { eventIdOf, type RecordedActor } from '../kernel/ids.ts'
 import { limits } from '../kernel/limits.ts'
 import type { TraceContext } from '../kernel/trace.ts'
 import { keyedDigest } from '../log/keyed-digest.ts'
-import { type Log, type Recorded, tokenOffset, type ViewWrite } from '../log/log.ts'
+import { type ErasedWrite, type Log, type Recorded, tokenOffset, type ViewWrite } from '../log/log.ts'
 import type { Loaded } from '../views/views.ts'
 import { sha256Hex } from './core.ts'
 import { lengthOf, recordedOf } from './recorded.ts'
@@ -51,7 +51,8 @@ export class Plan {
   readonly rows = new Map<string, Row>()
   /** The batch's changes to sovereign state; undefined deletes a row. */
   readonly state = new Map<string, unknown>()
-  readonly objects = new Map<string, string>()
+  /** The objects that the batch stores, and those that it erases, with the seq of the entry that records it. */
+  readonly objects = new Map<string, string | number>()
   /** Notes of stored objects that this batch's entries name. */
   readonly notes: number[] = []
   readonly #requests = new Map<string, readonly Entry[]>()
@@ -137,7 +138,10 @@ export class Plan {
       recorded.push(recordedOf(entry, this.#facts.format))
       changed.set(event.stream, evolveRow(before, entry))
     }
-    for (const each of recorded) this.#bytes += lengthOf(each)
+    for (const each of recorded) {
+      this.#bytes += lengthOf(each)
+      for (const digest of erasedBy(each.entry)) this.objects.set(digest, each.entry.seq)
+    }
     this.recorded.push(...recorded)
     for (const [stream, row] of changed) this.rows.set(stream, row)
     if (changed.has(policyStream)) this.#pins = pinsInForce(changed.get(policyStream))
@@ -162,11 +166,13 @@ export class Plan {
   }
 
   /** Everything that is derived from the batch's entries or goes with them, as writes. */
-  writes(): ViewWrite[] {
-    const writes: ViewWrite[] = []
+  writes(): (ErasedWrite | ViewWrite)[] {
+    const writes: (ErasedWrite | ViewWrite)[] = []
     for (const [key, value] of this.rows) writes.push({ view: 'row', key, value: storedRow(key, value) })
     for (const [key, value] of this.state) writes.push({ view: 'state', key, value })
-    for (const [key, value] of this.objects) writes.push({ view: 'object', key, value })
+    for (const [key, value] of this.objects) {
+      writes.push(typeof value === 'number' ? { view: 'erased', key, value } : { view: 'object', key, value })
+    }
     for (const key of this.notes) writes.push({ view: 'note', key })
     return writes
   }

@@ -150,7 +150,7 @@ export class Sequencer {
     if ((await appended)?.outcome === 'moved') return this.#decideAgain(plan.firstSeq)
     // The entries are durable from here on. A crash can only lose answers.
     this.#decided.shift()
-    this.#parts.views.publish(plan.rows, plan.state)
+    this.#parts.views.publish(plan.rows, plan.state, plan.objects)
     if (plan.recorded.length > 0) this.#parts.published(plan.recorded.map(({ entry }) => entry))
     this.waiters.keep(lines)
     for (const { tell } of answers) tell()

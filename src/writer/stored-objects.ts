@@ -1,9 +1,11 @@
-import { objectsOf } from '../domain/aggregates.ts'
-import type { Key, Log } from '../log/log.ts'
+import type { Log } from '../log/log.ts'
+import { namedObjects } from '../views/named-objects.ts'
 import { unavailable } from './unavailable.ts'
 
 /** Objects that were stored for a command that is not decided yet. */
 export interface Stored {
+  /** All objects of the command, also those that were there before. */
+  all: readonly string[]
   digests: readonly string[]
   notes: readonly number[]
   /** Entries before this size do not name any of these objects. */
@@ -28,6 +30,12 @@ interface Held {
 export class StoredObjects {
   readonly #log: Log
   readonly #held = new Map<string, Held>()
+  /** How many commands are under way with a digest, from its look-up to the end of the command. */
+  readonly #used = new Map<string, number>()
+  /** The digests of an erasure that is under way, with its end. */
+  readonly #erasing = new Map<string, Promise<void>>()
+  /** The erasures that wait for the end of a command. */
+  #waiting: (() => void)[] = []
 
   constructor(log: Log) {
     this.#log = log
@@ -38,6 +46,57 @@ export class StoredObjects {
    * LEDGER_UNAVAILABLE.
    */
   async store(objects: ReadonlyMap<string, string>): Promise<Stored> {
+    await this.#reserve([...objects.keys()])
+    try {
+      return { ...(await this.#store(objects)), all: [...objects.keys()] }
+    } catch (error) {
+      this.#unreserve(objects.keys())
+      throw error
+    }
+  }
+
+  /**
+   * Does work while no command is under way with any of these objects. Commands that want to store one of them begin
+   * afterwards. So an entry that names an object is either known to the work, or comes after it.
+   */
+  async alone<T>(digests: readonly string[], work: () => Promise<T>): Promise<T> {
+    let end = () => {}
+    const ended = new Promise<void>((resolve) => {
+      end = resolve
+    })
+    await this.#free(digests)
+    for (const digest of digests) this.#erasing.set(digest, ended)
+    try {
+      while (digests.some((digest) => this.#used.has(digest)))
+        await new Promise<void>((resolve) => void this.#waiting.push(resolve))
+      return await work()
+    } finally {
+      for (const digest of digests) this.#erasing.delete(digest)
+      end()
+    }
+  }
+
+  /** Resolves when none of these objects is being erased. */
+  async #free(digests: readonly string[]): Promise<void> {
+    const first = () => digests.find((digest) => this.#erasing.has(digest))
+    for (let digest = first(); digest !== undefined; digest = first()) await this.#erasing.get(digest)
+  }
+
+  async #reserve(digests: readonly string[]): Promise<void> {
+    await this.#free(digests)
+    for (const digest of digests) this.#used.set(digest, (this.#used.get(digest) ?? 0) + 1)
+  }
+
+  #unreserve(digests: Iterable<string>): void {
+    for (const digest of digests) {
+      const by = this.#used.get(digest) ?? 0
+      if (by > 1) this.#used.set(digest, by - 1)
+      else this.#used.delete(digest)
+    }
+    for (const wake of this.#waiting.splice(0)) wake()
+  }
+
+  async #store(objects: ReadonlyMap<string, string>): Promise<Omit<Stored, 'all'>> {
     let { size } = this.#log.head()
     const missing = new Map<string, string>()
     const all = [...objects.keys()]
@@ -76,12 +135,21 @@ export class StoredObjects {
   }
 
   /** Called when the command was accepted: its entry names the objects, and its batch removed the notes. */
-  release({ digests }: Stored): void {
+  release({ all, digests }: Stored): void {
+    this.#unreserve(all)
     for (const digest of digests) this.#let(digest)
   }
 
   /** Called when the command was refused: drops objects that no entry names and no other command stores. */
   async drop(stored: Stored): Promise<void> {
+    try {
+      await this.#drop(stored)
+    } finally {
+      this.#unreserve(stored.all)
+    }
+  }
+
+  async #drop(stored: Stored): Promise<void> {
     if (stored.notes.length === 0) return
     const named = await this.#namedSince(stored.size)
     const orphans = stored.digests.filter((digest) => this.#held.get(digest)?.by === 1 && !named.has(digest))
@@ -115,12 +183,7 @@ export class StoredObjects {
   /** The objects named by entries from a seq on. There are few such entries unless a crash was long ago. */
   async #namedSince(seq: number): Promise<Set<string>> {
     const named = new Set<string>()
-    for await (const page of this.#log.entries(seq)) {
-      const manifests = page.flatMap(({ data, type }) => (type === 'turn.staged' ? [String(data.manifest_digest)] : []))
-      const texts = await this.#log.load(manifests.map((key): Key => ({ view: 'object', key })))
-      const textOf = new Map(manifests.map((digest, at) => [digest, String(texts[at])]))
-      for (const entry of page) for (const digest of objectsOf(entry, (at) => textOf.get(at) ?? '')) named.add(digest)
-    }
+    for await (const { objects } of namedObjects(this.#log, seq)) for (const { digest } of objects) named.add(digest)
     return named
   }
 }

@@ -7,10 +7,12 @@ import { LockstepError } from '../../src/errors.ts'
 import { audit } from './cases/audit.ts'
 import { clock } from './cases/clock.ts'
 import { config } from './cases/config.ts'
+import { erasures } from './cases/erasures.ts'
 import { exports } from './cases/exports.ts'
 import { locks } from './cases/locks.ts'
 import { head, log } from './cases/log.ts'
 import { policy } from './cases/policy.ts'
+import { retention } from './cases/retention.ts'
 import { runs } from './cases/runs.ts'
 import { staging } from './cases/staging.ts'
 import { tokens } from './cases/tokens.ts'
@@ -25,11 +27,13 @@ const cases: { readonly [Noun in keyof Api]: Cases<Noun> } = {
   audit,
   clock,
   config,
+  erasures,
   exports,
   head,
   locks,
   log,
   policy,
+  retention,
   runs,
   staging,
   tokens,

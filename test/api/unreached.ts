@@ -10,6 +10,11 @@ const race = 'needs another process at the right moment'
 export const unreached: Readonly<Record<string, Partial<Record<Code, string>>>> = {
   'config.check': { FILE_DENIED: files, FILE_FAILED: files },
   'config.reload': { FILE_DENIED: files, FILE_FAILED: files },
+  'erasures.erase': {
+    FILE_DENIED: files,
+    FILE_FAILED: files,
+    FILE_READ_ONLY: files,
+  },
   'exports.create': {
     DECISION_NOT_OPEN: race,
     FILE_DENIED: files,
@@ -18,7 +23,15 @@ export const unreached: Readonly<Record<string, Partial<Record<Code, string>>>> 
     INVALID_STATE_TRANSITION: race,
     RUN_NOT_ACTIVE: race,
   },
+  'exports.get': { OBJECT_ERASED: 'needs an erased record, which test/ledger/erasure.test.ts has' },
   'head.signed': { FILE_DENIED: files, FILE_FAILED: files },
+  'retention.sweep': {
+    FILE_DENIED: files,
+    FILE_FAILED: files,
+    FILE_READ_ONLY: files,
+    LEGAL_HOLD: race,
+    OBJECT_IN_USE: race,
+  },
   'locks.acquire': {
     FILE_DENIED: files,
     FILE_FAILED: files,

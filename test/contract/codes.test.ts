@@ -80,7 +80,7 @@ test('have the exit codes of the command, which are permanent', () => {
       'METHOD_NOT_ALLOWED',
       'UNSUPPORTED_MEDIA_TYPE',
     ],
-    3: ['NOT_FOUND', 'NO_LEDGER'],
+    3: ['NOT_FOUND', 'NO_LEDGER', 'OBJECT_ERASED'],
     4: [
       'RELEASE_DENIED',
       'WRITE_SCOPE_DENIED',
@@ -97,6 +97,7 @@ test('have the exit codes of the command, which are permanent', () => {
       'FREE_TEXT_DENIED',
       'POLICY_DENIED',
       'CONFIG_DENIED',
+      'ERASURE_DENIED',
       'UNAUTHENTICATED',
       'FORBIDDEN',
       'CLOCK_RESET_DENIED',
@@ -135,6 +136,9 @@ test('have the exit codes of the command, which are permanent', () => {
       'GUARD_REQUIRED',
       'DECISION_REQUIRED',
       'RUN_HAS_OPEN_TURN',
+      'OBJECT_IN_USE',
+      'RETENTION_UNCONFIRMED',
+      'LEGAL_HOLD',
       'IDEMPOTENCY_MISMATCH',
       'SIZE_MISMATCH',
       'CLOCK_NOT_AHEAD',
@@ -168,7 +172,7 @@ test('have the exit codes of the command, which are permanent', () => {
 test("have an HTTP status that tells the caller's faults from the server's", () => {
   for (const [code, { exit, status }] of table) {
     assert.ok(status >= 400 && status < 600, code)
-    if (exit === 3) assert.is(status, 404, code)
+    if (exit === 3) assert.is(status, code === 'OBJECT_ERASED' ? 410 : 404, code)
     if (exit === 4) assert.is(status, code === 'UNAUTHENTICATED' ? 401 : 403, code)
     if (exit === 6) assert.is(status, 500, code)
   }

@@ -55,6 +55,12 @@ export class MemoryStore implements Store {
     return this.copy()
   }
 
+  async flush(): Promise<void> {}
+
+  async rewrite(): Promise<boolean> {
+    return true
+  }
+
   copyTo(): void {
     throw new Error('a store in memory has no files')
   }

@@ -1,10 +1,15 @@
 import * as z from 'zod'
 import { actorSchema } from '../../kernel/ids.ts'
+import { durationSchema } from '../../kernel/retention.ts'
 import { sha256Schema } from '../../kernel/vocabulary.ts'
 import { hints } from '../hints.ts'
 import { hash, seq } from './basics.ts'
 
-export const reload = z.strictObject({ actor: actorSchema.optional(), sha256: sha256Schema.optional() })
+export const reload = z.strictObject({
+  actor: actorSchema.optional(),
+  confirm_retention_minimum: durationSchema.optional(),
+  sha256: sha256Schema.optional(),
+})
 export interface ReloadConfig extends z.input<typeof reload> {}
 
 export const shown = z.strictObject({
@@ -32,7 +37,10 @@ export interface CheckedConfig extends z.output<typeof checked> {}
 export const reloaded = shown.extend({ changes: z.array(change), replayed: z.boolean() })
 export interface ReloadedConfig extends z.output<typeof reloaded> {}
 
-hints.add(reload, { sha256: { about: 'The hash that "config check" showed. Another file is refused.' } })
+hints.add(reload, {
+  confirm_retention_minimum: { about: 'The new retention.minimum, if texts will be kept for a shorter time.' },
+  sha256: { about: 'The hash that "config check" showed. Another file is refused.' },
+})
 const inForce = {
   on_disk: { about: 'How the file compares: a changed file has no effect until it is loaded.' },
   seq: { about: 'The entry that put the configuration in force; null if none did.' },

@@ -98,7 +98,7 @@ function* broken(approval: ApprovalState | undefined, others: readonly Named[], 
 }
 
 /** Whether two actors stand for one person. Ids that look the same, or differ only in letter case, are one person. */
-function isSamePerson(one: Actor, other: Actor): boolean {
+export function isSamePerson(one: Actor, other: Actor): boolean {
   const persons = personsOf(other)
   return personsOf(one).some((person) => persons.includes(person))
 }

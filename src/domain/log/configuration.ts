@@ -4,6 +4,8 @@ import { type Config, isOperator } from '../../kernel/config.ts'
 import { type Command, type Context, type Decision, type LoadedRows, type Row, refuse } from '../../kernel/decider.ts'
 import type { Entry } from '../../kernel/entry.ts'
 import { freeText } from '../../kernel/free-text.ts'
+import { given } from '../../kernel/given.ts'
+import { durationSchema, retentionMinimumDefault, secondsOf } from '../../kernel/retention.ts'
 
 /** The stream of the ledger itself: its creation, each restore, and each configuration that came in force. */
 export const ledgerStream = 'ledger'
@@ -16,6 +18,8 @@ const loaded = z.strictObject({
   changed: z.array(z.string().max(60)).max(100),
   /** Null if the ledger is older than its configurations in force: it then loads its file once, at its first open. */
   previous: configSha256.nullable(),
+  /** The new value of `retention.minimum`, if it changed. To make it shorter, the caller had to confirm it. */
+  retention_minimum: durationSchema.optional(),
   sha256: configSha256,
 })
 
@@ -40,12 +44,16 @@ export interface LoadedConfig {
 interface LedgerState {
   config?: LoadedConfig
   created: true
+  /** Absent until an entry changes it. */
+  retention_minimum?: string
 }
 
 /** Returns the next state. Entry 0 names the first configuration, and each `config.loaded` another. */
 export function evolveLedger(state: LedgerState | undefined, { data, seq, type }: Entry): LedgerState {
   const sha256 = digestIn({ data, type })
-  return sha256 === undefined ? (state ?? { created: true }) : { config: { seq, sha256 }, created: true }
+  if (sha256 === undefined) return state ?? { created: true }
+  const minimum = (data.retention_minimum as string | undefined) ?? state?.retention_minimum
+  return { config: { seq, sha256 }, created: true, ...given({ retention_minimum: minimum }) }
 }
 
 /** The digest of the configuration that an entry puts in force; undefined if it puts none in force. */
@@ -59,10 +67,17 @@ export function loadedConfig(row: Row | undefined): LoadedConfig | undefined {
   return (row?.state as LedgerState | undefined)?.config
 }
 
+/** The shortest time that texts are kept by themselves, as entries confirmed it. */
+export function retentionFloor(row: Row | undefined): string {
+  return (row?.state as LedgerState | undefined)?.retention_minimum ?? retentionMinimumDefault
+}
+
 /** Puts a configuration in force that was read and checked. */
 export interface LoadConfig extends Command {
   type: 'config.load'
   config: Config
+  /** The shorter `retention.minimum` that the caller confirms. */
+  confirmed?: string | undefined
   sha256: string
   text: string
 }
@@ -76,7 +91,7 @@ export type ConfigCommand = LoadConfig | AskToLoad
 
 /**
  * Refusals: CONFIG_DENIED (a configuration is in force that makes the actor neither release authority nor operator),
- * recorded. If the same text is in force already, the answer is the entry that put it in force. A file that cannot be
+ * recorded; RETENTION_UNCONFIRMED (texts would be kept for a shorter time), recorded. If the same text is in force already, the answer is the entry that put it in force. A file that cannot be
  * used appends nothing.
  */
 export function decideConfig(command: ConfigCommand, { actor, config }: Context, rows: LoadedRows): Decision {
@@ -88,9 +103,24 @@ export function decideConfig(command: ConfigCommand, { actor, config }: Context,
     return refuse('CONFIG_DENIED', message, {}, { type: 'config.refused', stream: ledgerStream, data })
   }
   if (command.sha256 === null) return { kind: 'append', events: [] }
-  const { sha256, text } = command
+  const { confirmed, sha256, text } = command
+  const { minimum } = command.config.retention
+  const floor = retentionFloor(rows.get(ledgerStream))
+  const isShorter = secondsOf(minimum) < secondsOf(floor)
+  if (before !== undefined && isShorter && confirmed !== minimum) {
+    const message = `texts are kept for at least ${floor}; to change this to ${minimum}, confirm it`
+    const data = { code: 'RETENTION_UNCONFIRMED', command: command.type, message }
+    const record = { type: 'config.refused', stream: ledgerStream, data }
+    return refuse('RETENTION_UNCONFIRMED', message, { from: floor, to: minimum }, record)
+  }
+  const isChanged = before !== undefined && secondsOf(minimum) !== secondsOf(floor)
   const changed = before === undefined ? [] : changesOf(config, command.config).map(({ setting }) => setting)
-  const data = { changed, previous: before?.sha256 ?? null, sha256 } satisfies ConfigLoaded
+  const data = {
+    changed,
+    previous: before?.sha256 ?? null,
+    ...(isChanged ? { retention_minimum: minimum } : {}),
+    sha256,
+  } satisfies ConfigLoaded
   const event = { type: 'config.loaded', stream: ledgerStream, data }
   return { kind: 'append', events: [event], objects: new Map([[sha256, text]]) }
 }

@@ -114,7 +114,7 @@ export const originAggregate = defineAggregate({
   },
   *objects(entry) {
     const digest = digestIn(entry)
-    if (digest !== undefined) yield digest
+    if (digest !== undefined) yield { digest, kind: 'configuration' }
   },
   reads: (_command: LedgerCommand) => [ledgerStream],
   decide,

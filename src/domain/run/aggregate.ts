@@ -70,7 +70,7 @@ export const runAggregate = defineAggregate({
   },
   facts,
   *objects({ data }) {
-    if (data.record_digest !== undefined) yield String(data.record_digest)
+    if (data.record_digest !== undefined) yield { digest: String(data.record_digest), kind: 'export_record' }
   },
   reads,
   decide: (command: RunCommand, context, rows) => decidedUnder(decide(command, context, rows), context),

@@ -1,4 +1,4 @@
-import { defineAggregate, stream } from '../../kernel/aggregate.ts'
+import { defineAggregate, type NamedObject, stream } from '../../kernel/aggregate.ts'
 import type { Entry } from '../../kernel/entry.ts'
 import { rowsOn } from '../../kernel/rendering.ts'
 import { decide, reads } from './decide.ts'
@@ -42,16 +42,16 @@ export const turnAggregate = defineAggregate({
 })
 
 /** A list of issues, and the manifest of a proposal with the bodies, links and manifests that it names. */
-function* objects({ data, type }: Entry, textOf: (digest: string) => string): Generator<string> {
+function* objects({ data, type }: Entry, textOf: (digest: string) => string): Generator<NamedObject> {
   const { digest = null } = (data.issues ?? {}) as { digest?: string | null }
-  if (digest !== null) yield digest
+  if (digest !== null) yield { digest, kind: 'issues' }
   if (type !== 'turn.staged') return
   const manifest = String(data.manifest_digest)
-  yield manifest
+  yield { digest: manifest, kind: 'proposal' }
   const { triplets } = JSON.parse(textOf(manifest)) as StagedSet
   for (const { body_digest, links_digest, manifest_digest } of triplets) {
-    yield body_digest
-    yield links_digest
-    yield manifest_digest
+    yield { digest: body_digest, kind: 'body' }
+    yield { digest: links_digest, kind: 'links' }
+    yield { digest: manifest_digest, kind: 'manifest' }
   }
 }

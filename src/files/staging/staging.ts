@@ -1,3 +1,4 @@
+import { hash } from 'node:crypto'
 import { errorIssue, type Issue, sortedIssues } from '../../domain/turn/issue.ts'
 import {
   type JsonObject,
@@ -91,6 +92,12 @@ function objectOf(file: StagingFile, issues: Issue[]): JsonObject | undefined {
   if ('object' in read) return read.object
   issues.push(...jsonIssues(read.problems, { location: path }))
   return undefined
+}
+
+/** The digest of the object that a file stands for; undefined if it is not valid. */
+export function digestOfFile(file: StagingFile): string | undefined {
+  const read = file.part === 'text' ? textObjectOf(file) : objectFromBytes(file.bytes)
+  return 'object' in read ? hash('sha256', read.object.text, 'hex') : undefined
 }
 
 /** The body of a text file. It has the exact bytes of the file, with a byte order mark if the file has one. */

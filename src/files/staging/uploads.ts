@@ -130,6 +130,11 @@ export class Uploads {
     }
   }
 
+  /** Removes all uploads, because they may have a text that was erased. A caller whose upload is gone puts it again. */
+  async forget(): Promise<void> {
+    for (const digest of [...(await this.#begun()).keys()]) await this.#drop(digest)
+  }
+
   /** Removes uploads that are older than `limits.uploadMillisMax`, and what a crash left. */
   async clean(): Promise<void> {
     const until = Date.now() - limits.uploadMillisMax

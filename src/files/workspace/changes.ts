@@ -2,9 +2,9 @@ import { turnIdOf } from '../../domain/run/turns.ts'
 import { objectFromBytes, objectFromText, type ReadObject } from '../../domain/turn/json-object.ts'
 import { type Identity, refsOf } from '../../domain/turn/links.ts'
 import { textOf } from '../../domain/turn/text-file.ts'
-import type { StagedSet, Triplet } from '../../domain/turn/triplet.ts'
+import { emptyObjectDigest, type StagedSet, type Triplet } from '../../domain/turn/triplet.ts'
 import { type IdentityRow, identityKey, identityRows, sourceRows, tripletKey } from '../../domain/turn/workspace.ts'
-import { systemCodeOf } from '../../errors.ts'
+import { LockstepError, systemCodeOf } from '../../errors.ts'
 import { canonicalText, type Json } from '../../kernel/canonical.ts'
 import { tripletsIn } from '../../views/derived-state.ts'
 import type { SovereignView } from '../../views/sovereign-view.ts'
@@ -145,19 +145,34 @@ async function* filesOf(
   triplet: Triplet | undefined,
 ): AsyncGenerator<TreeChange> {
   const pathOfText = textPath(stem)
-  const text =
-    triplet === undefined || pathOfText === undefined
-      ? undefined
-      : textOf(triplet, JSON.parse(await view.object(triplet.body_digest)))
+  const body =
+    triplet === undefined || pathOfText === undefined ? undefined : await unlessErased(view, triplet.body_digest)
+  const text = triplet === undefined || body === undefined ? undefined : textOf(triplet, JSON.parse(body))
+  const isErased = triplet !== undefined && pathOfText !== undefined && body === undefined && hasOnlyBody(triplet)
   if (pathOfText !== undefined) yield { path: pathOfText, content: text === undefined ? null : Buffer.from(text) }
   for (const part of tripletParts) {
-    const isFile = triplet !== undefined && text === undefined
-    const content = isFile ? Buffer.from(await view.object(triplet[`${part}_digest`])) : null
-    yield { path: partPath(stem, part), content }
+    const isFile = triplet !== undefined && text === undefined && !isErased
+    const object = isFile ? await unlessErased(view, triplet[`${part}_digest`]) : undefined
+    yield { path: partPath(stem, part), content: object === undefined ? null : Buffer.from(object) }
   }
   const named = hashedStemPath(stem)
   if (named !== undefined)
     yield { path: named, content: triplet === undefined ? null : fileOf({ stem, version: 'v1' }) }
+}
+
+/** Whether a triplet with the name of a text file can be one. Its body was erased. */
+function hasOnlyBody({ links_digest, manifest_digest }: Triplet): boolean {
+  return links_digest === emptyObjectDigest && manifest_digest === emptyObjectDigest
+}
+
+/** The text of an object; undefined if it was erased. Only earlier state can name such an object. */
+async function unlessErased(view: Pick<StateView, 'object'>, digest: string): Promise<string | undefined> {
+  try {
+    return await view.object(digest)
+  } catch (error) {
+    if (error instanceof LockstepError && error.code === 'OBJECT_ERASED') return undefined
+    throw error
+  }
 }
 
 /** Reads the sources page by page, because a target may have many; other callers can run in between. */

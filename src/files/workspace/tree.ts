@@ -1,7 +1,7 @@
 import { lstatSync, mkdirSync, readdirSync, readlinkSync, renameSync, rmSync, symlinkSync } from 'node:fs'
 import { open, rm } from 'node:fs/promises'
 import { join } from 'node:path'
-import { fileError, makeFolder, syncFolder } from '../../disk/durable.ts'
+import { fileError, isAbsence, makeFolder, syncFolder } from '../../disk/durable.ts'
 import { adopt } from '../../disk/ownership.ts'
 import { bytesOfDescriptor, openFlags } from '../../disk/regular-file.ts'
 import { LockstepError, systemCodeOf } from '../../errors.ts'
@@ -62,6 +62,19 @@ export function currentTree(folder: string): Tree | undefined {
 function inTheWay(message: string): LockstepError {
   return new LockstepError('FILE_FAILED', message, {
     hint: 'Move it away. The workspace will then be built again from the ledger.',
+  })
+}
+
+/** The folders that workspaces have below the folder of all workspaces. Errors: FILE_DENIED, FILE_FAILED. */
+export function workspaceFolders(above: string): string[] {
+  return ['run', 'workflow'].flatMap((kind) => {
+    try {
+      const entries = readdirSync(join(above, kind), { withFileTypes: true })
+      return entries.filter((entry) => entry.isDirectory()).map(({ name }) => join(above, kind, name))
+    } catch (error) {
+      if (isAbsence(error)) return []
+      throw fileError(error, `reading ${join(above, kind)}`)
+    }
   })
 }
 
@@ -181,6 +194,14 @@ export async function dropLeftovers(folder: string): Promise<void> {
       throw fileError(error, `clearing ${folder}`)
     },
   )
+}
+
+/** Removes every tree except the current one. Earlier trees can have texts that were erased since. */
+export async function dropEarlier(folder: string): Promise<void> {
+  const current = currentTree(folder)
+  if (current === undefined) return
+  await dropOthers(folder, [current.name])
+  syncFolder(join(folder, treesName))
 }
 
 /** Renames the spare tree to a name that nothing trusts, before its content changes. */

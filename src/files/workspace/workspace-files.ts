@@ -15,11 +15,13 @@ import { type Disk, fileName, runPath } from './names.ts'
 import {
   bytesInTree,
   currentTree,
+  dropEarlier,
   dropLeftovers,
   pinFolder,
   removePin,
   switchTree,
   type Tree,
+  workspaceFolders,
   writePin,
 } from './tree.ts'
 
@@ -118,6 +120,19 @@ export class WorkspaceFiles {
     })
   }
 
+  /**
+   * Removes erased texts from the folders of all workspaces: earlier trees go, and pins that have such a text are
+   * written again without it. The current trees have none, because current objects are not erased.
+   */
+  forget(isErased: HasErased, pins: readonly (PinOnDisk & { workspace: string })[]): Promise<void> {
+    return this.#inTurn(async () => {
+      for (const folder of workspaceFolders(join(this.#root, this.#settings().workspace_dir))) await dropEarlier(folder)
+      for (const { name, size, workspace } of pins) {
+        if (await isErased(this.pinFolder(workspace, name))) await this.#writePin(workspace, { name, size }, true)
+      }
+    })
+  }
+
   /** Checked for each tree, because most processes that open a ledger never write one. */
   get #disk(): Disk {
     return { ignoresCase: ignoresCase(this.#root) }
@@ -199,6 +214,9 @@ export class WorkspaceFiles {
 
 const sliceMillis = 5
 const buildsMax = 8
+
+/** Whether a folder has an erased text. */
+type HasErased = (folder: string) => Promise<boolean>
 
 /**
  * Whether a tree is the state just before the first of these promotions of each run. It is not if somebody put an

@@ -6,11 +6,24 @@ import { rootOf } from '../../merkle/frontier.ts'
 import { emptyTree, type TileReader } from '../../merkle/tiles.ts'
 import type { StoredEntry } from '../free-texts.ts'
 import { newDigestKey } from '../keyed-digest.ts'
-import type { Appended, Cursors, Holding, Key, Log, Meta, NewMeta, Recorded, TreeHeadFile, ViewWrite } from '../log.ts'
+import type {
+  Appended,
+  Cursors,
+  ErasedWrite,
+  Holding,
+  Key,
+  Log,
+  Meta,
+  NewMeta,
+  Recorded,
+  TreeHeadFile,
+  ViewWrite,
+} from '../log.ts'
 import { sha256 } from '../sha256.ts'
 import { Generations } from './generations.ts'
 import { IndexRows } from './index-rows.ts'
-import { Objects } from './objects.ts'
+import { Objects, putMark } from './objects.ts'
+import { purgeObjects } from './purge.ts'
 import { KeyedReader, KeyedSnapshot, storedTiles } from './reader.ts'
 import { decodeEntry, decodeStored, encodeEntry, seal } from './rows/codec.ts'
 import { putHead, readHead, type StoredHead } from './rows/head-row.ts'
@@ -60,7 +73,8 @@ export class KeyedLog extends KeyedReader implements Log {
     this.objects = new Objects(store, (batch) => this.#writes.write(batch))
     this.#head = readHead(store)
     this.#tail = this.#head
-    this.#tree = new LogTree(this.#head.size, (seq) => this.#stored(seq)?.text, storedTiles(store))
+    const storedAt = (key: number) => this.get({ view: 'stored', key }) as StoredEntry | undefined
+    this.#tree = new LogTree(this.#head.size, (seq) => storedAt(seq)?.text, storedTiles(store))
     this.generations = new Generations(store, {
       inForce: () => this.#head.generation,
       write: (batch) => this.#writes.write(batch),
@@ -118,17 +132,13 @@ export class KeyedLog extends KeyedReader implements Log {
     return this.get({ view: 'entry', key: seq }) as Entry | undefined
   }
 
-  #stored(seq: number): StoredEntry | undefined {
-    return this.get({ view: 'stored', key: seq }) as StoredEntry | undefined
-  }
-
   /**
    * Cost: one put for each entry, one for each view change, one for the head, and about two per 256 entries for tiles.
    */
   async append(
     expected: { size: number },
     recorded: readonly Recorded[],
-    views: readonly ViewWrite[],
+    views: readonly (ErasedWrite | ViewWrite)[],
     cursors: Cursors,
   ): Promise<Appended> {
     if (expected.size !== this.#tail.size) return { outcome: 'moved', head: this.#head }
@@ -146,7 +156,10 @@ export class KeyedLog extends KeyedReader implements Log {
       const key = keys.tileKey(tile.level, tile.index)
       batch.puts.push({ key, value: seal(key, tile.hashes) })
     }
-    for (const write of views) putView(batch, write, this.#head.generation)
+    for (const write of views) {
+      if (write.view === 'erased') putMark(batch, this.reader, { digest: write.key, seq: write.value })
+      else putView(batch, write, this.#head.generation)
+    }
     const { frontier } = grown.tree
     const head = { ...this.#tail, cursors, root: rootOf(frontier, sha256), size: frontier.size }
     putHead(batch, head)
@@ -161,6 +174,19 @@ export class KeyedLog extends KeyedReader implements Log {
     this.#tree.keep(grown)
     this.#head = head
     return { outcome: 'done' }
+  }
+
+  async keepCursors(cursors: Cursors): Promise<void> {
+    const batch: StoreBatch = { puts: [], deletes: [] }
+    const head = { ...this.#tail, cursors }
+    this.#tail = head
+    putHead(batch, head)
+    await this.#writes.write(batch)
+    this.#head = head
+  }
+
+  purge(digests: readonly string[]): Promise<boolean> {
+    return purgeObjects(this.reader, this.#writes, digests)
   }
 
   /** Gives the ledger another identity. Its next entry must record this. It keeps the secret of its digests. */

@@ -1,4 +1,5 @@
 import { hash } from 'node:crypto'
+import { LockstepError } from '../../errors.ts'
 import { corrupt } from '../corrupt.ts'
 import type { LogObjects, Note } from '../log.ts'
 import { decode, encode, seal, unseal } from './rows/codec.ts'
@@ -25,13 +26,21 @@ export class Objects implements LogObjects {
     this.#write = write
   }
 
+  erasedAt(digest: string): number | undefined {
+    return erasedAt(this.#reader, digest)
+  }
+
   missing(digests: readonly string[]): readonly string[] {
-    return digests.filter((digest) => this.#reader.get(keys.objectKey(digest, 0)) === undefined)
+    return digests.filter((digest) => {
+      const key = keys.objectKey(digest, 0)
+      const value = this.#reader.get(key)
+      return value === undefined || isMark(value)
+    })
   }
 
   /**
    * The text of an object.
-   * Errors: LEDGER_CORRUPT if it is missing or does not match its digest.
+   * Errors: OBJECT_ERASED; LEDGER_CORRUPT if it is missing or does not match its digest.
    * Cost: one read per 192 KiB.
    */
   text(digest: string): string {
@@ -50,7 +59,12 @@ export class Objects implements LogObjects {
       const note = this.#notes
       this.#notes += 1
       const key = keys.noteKey(note)
-      batch.puts.push({ key, value: encode(key, { digests, size } satisfies Note) })
+      const erased = digests.flatMap((digest) => {
+        const seq = erasedAt(this.#reader, digest)
+        return seq === undefined ? [] : [[digest, seq] as const]
+      })
+      const content: Note = erased.length === 0 ? { digests, size } : { digests, erased, size }
+      batch.puts.push({ key, value: encode(key, content) })
       notes.push(note)
       const written = batch
       batch = { puts: [], deletes: [] }
@@ -80,15 +94,71 @@ export class Objects implements LogObjects {
     return found
   }
 
-  /** Deletes notes, and objects that no entry names. */
   async drop(digests: readonly string[], notes: readonly number[]): Promise<void> {
-    const deletes: Uint8Array[] = []
+    const before = new Map(notes.flatMap((note) => this.#erasedBefore(note)))
+    const batch: StoreBatch = { puts: [], deletes: notes.map(keys.noteKey) }
     for (const digest of digests) {
-      for (let piece = 0; this.#reader.get(keys.objectKey(digest, piece)) !== undefined; piece += 1) {
-        deletes.push(keys.objectKey(digest, piece))
-      }
+      const seq = before.get(digest)
+      if (seq !== undefined) putMark(batch, this.#reader, { digest, seq })
+      else for (const key of piecesAt(this.#reader, digest)) batch.deletes.push(key)
     }
-    await this.#write({ puts: [], deletes: [...deletes, ...notes.map(keys.noteKey)] })
+    await this.#write(batch)
+  }
+
+  #erasedBefore(note: number): NonNullable<Note['erased']> {
+    const key = keys.noteKey(note)
+    const value = this.#reader.get(key)
+    return value === undefined ? [] : (decode<Note>(key, value).erased ?? [])
+  }
+}
+
+/**
+ * Erases an object: a mark with the seq of the entry takes the place of its first piece. So a missing object is told
+ * from an erased one with one read. The first byte of a mark occurs in no UTF-8 text.
+ */
+export function putMark(
+  batch: StoreBatch,
+  reader: StoreReader,
+  { digest, seq }: { digest: string; seq: number },
+): void {
+  const key = keys.objectKey(digest, 0)
+  const value = reader.get(key)
+  const pieces = (value && markIn(key, value)?.pieces) ?? [...piecesAt(reader, digest)].length
+  const mark = Buffer.alloc(markBytes)
+  mark[0] = markByte
+  mark.writeUIntBE(seq, 1, seqBytes)
+  mark.writeUInt16BE(pieces, 1 + seqBytes)
+  batch.puts.push({ key, value: seal(key, mark) })
+  for (let piece = 1; piece < pieces; piece += 1) batch.deletes.push(keys.objectKey(digest, piece))
+}
+
+const markByte = 0xff
+const seqBytes = 6
+const markBytes = 1 + seqBytes + 2
+
+/** Whether a stored value is a mark and not a piece of a text. */
+export const isMark = (value: Uint8Array): boolean => value[0] === markByte
+
+/** The seq in a mark, and how many pieces the text had; undefined for a text. Errors: LEDGER_CORRUPT. */
+function markIn(key: Uint8Array, value: Uint8Array): { pieces: number; seq: number } | undefined {
+  if (!isMark(value)) return undefined
+  const bytes = unseal(key, value)
+  if (bytes.length !== markBytes) throw corrupt('the mark of an erased object has another length', { check: 'objects' })
+  return { pieces: bytes.readUInt16BE(1 + seqBytes), seq: bytes.readUIntBE(1, seqBytes) }
+}
+
+/** The seq of the entry that records the erasure of an object; undefined if the object is not erased. */
+export function erasedAt(reader: StoreReader, digest: string): number | undefined {
+  const key = keys.objectKey(digest, 0)
+  const value = reader.get(key)
+  return value === undefined ? undefined : markIn(key, value)?.seq
+}
+
+function* piecesAt(reader: StoreReader, digest: string): Generator<Uint8Array> {
+  for (let piece = 0; ; piece += 1) {
+    const key = keys.objectKey(digest, piece)
+    if (reader.get(key) === undefined) return
+    yield key
   }
 }
 
@@ -106,13 +176,19 @@ function* piecesOf(digest: string, text: string): Generator<{ key: Uint8Array; v
   }
 }
 
-/** Reads the text with a digest and checks every byte of it. Errors: LEDGER_CORRUPT. */
+/** Reads the text with a digest and checks every byte of it. Errors: OBJECT_ERASED, LEDGER_CORRUPT. */
 export function objectIn(reader: StoreReader, digest: string): string {
   const pieces: Uint8Array[] = []
   for (let piece = 0; ; piece += 1) {
     const key = keys.objectKey(digest, piece)
     const value = reader.get(key)
     if (value === undefined) throw corrupt(`the object ${digest} is missing`, { check: 'objects', digest })
+    const mark = markIn(key, value)
+    if (mark !== undefined) {
+      throw new LockstepError('OBJECT_ERASED', `the object ${digest} was erased, as entry ${mark.seq} records`, {
+        details: { digest, seq: mark.seq },
+      })
+    }
     const bytes = unseal(key, value)
     pieces.push(bytes)
     if (bytes.length < pieceBytes) break

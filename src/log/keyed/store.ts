@@ -45,6 +45,14 @@ export interface Store extends StoreReader {
    * copy.
    */
   copyTo(folder: string): void
+  /** Moves what is only in memory and in the write-ahead log into files that `rewrite` writes again. */
+  flush(): Promise<void>
+  /**
+   * Writes the files again that have keys in these ranges, which are sorted and disjoint. Resolves with false if a file
+   * is left with a value of such a key that `isKept` refuses, for example because a reader holds the file. A value is
+   * dropped if a file that was flushed later has another value or a deletion of its key.
+   */
+  rewrite(ranges: readonly Range[], isKept: (value: Uint8Array) => boolean): Promise<boolean>
   /** Waits, for a limited time, until only a few files remain to be compacted. */
   settle(millisMax: number): Promise<void>
   close(): Promise<void>

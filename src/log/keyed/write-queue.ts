@@ -24,9 +24,10 @@ export class WriteQueue {
     this.counts.puts += batch.puts.length
   }
 
-  /** Writes a batch that the caller counts. */
-  inTurn(batch: StoreBatch): Promise<void> {
-    this.#last = this.#last.then(() => this.#store.write(batch), asUnwritten)
+  /** Writes a batch that the caller counts. A function makes the batch when its turn comes, from what is then stored. */
+  inTurn(batch: StoreBatch | (() => StoreBatch)): Promise<void> {
+    const made = typeof batch === 'function' ? batch : () => batch
+    this.#last = this.#last.then(() => this.#store.write(made()), asUnwritten)
     // The caller handles the rejection. Later writes fail with it too, so it must not count as unhandled here.
     this.#last.catch(() => {})
     return this.#last

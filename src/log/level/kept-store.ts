@@ -25,6 +25,14 @@ export function keptStore(store: Store, custody: () => Custody | undefined): Sto
       custody()?.assertNotMoved()
       store.copyTo(folder)
     },
+    flush: () => {
+      custody()?.assertNotMoved()
+      return store.flush()
+    },
+    rewrite: (ranges, isKept) => {
+      custody()?.assertNotMoved()
+      return store.rewrite(ranges, isKept)
+    },
     settle: (millisMax) => store.settle(millisMax),
     close: () => store.close(),
   }

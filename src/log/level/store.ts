@@ -8,14 +8,13 @@ import { corrupt } from '../corrupt.ts'
 import { failureOf } from '../failure.ts'
 import type { Store, StoreReader } from '../keyed/store.ts'
 import { copyDatabase } from './copy-database.ts'
+import { compactedRanges, hasOthers } from './rewrite.ts'
 import { problemOfTable } from './table.ts'
 
 /** A store in files. */
 export interface FileStore extends Store {
   /** The names of the tables in use. */
   tables(): string[]
-  /** Moves the data that is only in memory and in the write-ahead log into tables. */
-  saveMemory(): Promise<void>
 }
 
 const scanPage = 512
@@ -66,7 +65,11 @@ export async function openStore(folder: string, { at = folder, create }: StoreOp
       }
     },
     // LevelDB always starts with its memory, whatever the range.
-    saveMemory: () => level.compactRange(firstKey, firstKey),
+    flush: () => level.compactRange(firstKey, firstKey),
+    rewrite: async (ranges, isKept) => {
+      for (const { gte, lt } of compactedRanges(ranges)) await level.compactRange(gte, lt)
+      return !(await hasOthers(at, ranges, isKept))
+    },
     close: async () => {
       await level.close()
       adoptMadeSince(at, openedAt, filesOfLevel)

@@ -22,8 +22,9 @@ export function problemOfTable(table: Buffer): string | undefined {
   try {
     if (!table.subarray(-magic.length).equals(magic)) return 'its footer is not that of a table'
     const footer = new Numbers(table.subarray(-footerBytes))
+    const bytes: TableBytes = { at: (from, to) => table.subarray(from, to), length: table.length }
     for (const index of [handleFrom(footer), handleFrom(footer)]) {
-      for (const block of handlesIn(blockAt(table, index))) blockAt(table, block)
+      for (const [, handle] of pairsIn(blockAt(bytes, index))) blockAt(bytes, handleFrom(new Numbers(handle)))
     }
     return undefined
   } catch (error) {
@@ -32,6 +33,40 @@ export function problemOfTable(table: Buffer): string | undefined {
     throw error
   }
 }
+
+/** The bytes of a table, in memory or in a file. */
+export interface TableBytes {
+  at(from: number, to: number): Buffer
+  length: number
+}
+
+/**
+ * The values of keys in a range that a table has, older ones included. Deletions are left out. Cost: reads the index,
+ * and the blocks that can have such keys. Errors: a damaged table throws.
+ */
+export function* valuesIn(
+  table: TableBytes,
+  isInRange: (from: Uint8Array, to: Uint8Array) => boolean,
+): Generator<Buffer> {
+  const footer = new Numbers(table.at(table.length - footerBytes, table.length))
+  handleFrom(footer)
+  let before: Buffer = Buffer.alloc(0)
+  for (const [last, handle] of pairsIn(blockAt(table, handleFrom(footer)))) {
+    // The key of a block in the index is at or after the last key of the block.
+    const end = userKeyOf(last)
+    const isWanted = isInRange(before, end)
+    before = end
+    if (!isWanted) continue
+    for (const [key, value] of pairsIn(blockAt(table, handleFrom(new Numbers(handle))))) {
+      const userKey = userKeyOf(key)
+      if (key[userKey.length] === valueKind && isInRange(userKey, userKey)) yield value
+    }
+  }
+}
+
+/** A key in a table ends with its number and kind. The kind is the lowest byte. */
+const userKeyOf = (key: Buffer): Buffer => key.subarray(0, key.length - 8)
+const valueKind = 1
 
 class TableProblem extends Error {}
 
@@ -46,25 +81,27 @@ interface Block {
   bytes: Buffer
 }
 
-function blockAt(table: Buffer, { offset, size }: Handle): Block {
+function blockAt(table: TableBytes, { offset, size }: Handle): Block {
   const end = offset + size
   if (end + trailerBytes > table.length)
     throw new TableProblem(`one of its blocks would end at ${end}, past the end of the file`)
-  if (crc32c(table.subarray(offset, end + 1)) !== unmaskedCrc(table, end + 1))
+  const block = table.at(offset, end + trailerBytes)
+  if (crc32c(block.subarray(0, size + 1)) !== unmaskedCrc(block, size + 1))
     throw new TableProblem(`the checksum of its block at ${offset} does not match`)
-  return { bytes: table.subarray(offset, end), compression: table[end] as number }
+  return { bytes: block.subarray(0, size), compression: block[size] as number }
 }
 
-/** The blocks that an index names. Only the values of the index matter, not its keys. */
-function* handlesIn({ bytes, compression }: Block): Generator<Handle> {
+/** The keys and values of a block. Each key begins with a part of the key before it. */
+function* pairsIn({ bytes, compression }: Block): Generator<[key: Buffer, value: Buffer]> {
   const content = compression === snappy ? decompressed(bytes) : bytes
   // The last number is the count of restart positions stored before it.
   const restarts = content.length < 4 ? 0 : content.readUInt32LE(content.length - 4)
   const end = content.length - 4 * (restarts + 1)
+  let key = Buffer.alloc(0)
   for (const numbers = new Numbers(content.subarray(0, Math.max(0, end))); numbers.isLeft; ) {
-    const [, unshared, length] = [numbers.next(), numbers.next(), numbers.next()]
-    numbers.take(unshared)
-    yield handleFrom(new Numbers(numbers.take(length)))
+    const [shared, unshared, length] = [numbers.next(), numbers.next(), numbers.next()]
+    key = Buffer.concat([key.subarray(0, shared), numbers.take(unshared)])
+    yield [key, numbers.take(length)]
   }
 }
 
@@ -77,7 +114,7 @@ function decompressed(bytes: Buffer): Buffer {
   const from = new Numbers(bytes)
   const length = from.next()
   if (length > bytes.length * growthMax)
-    throw new TableProblem('the compressed length of one of its indexes is impossible')
+    throw new TableProblem('the compressed length of one of its blocks is impossible')
   const whole = Buffer.alloc(length)
   let at = 0
   while (from.isLeft) {

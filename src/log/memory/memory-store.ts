@@ -67,6 +67,8 @@ export function memoryStore(of?: Pairs): MemoryStore {
     copyTo: () => {
       throw new LockstepError('INVARIANT_VIOLATED', 'a store in memory has no files')
     },
+    flush: async () => {},
+    rewrite: async () => true,
     settle: async () => {},
     close: async () => {
       isClosed = true

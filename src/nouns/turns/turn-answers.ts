@@ -57,9 +57,12 @@ async function answerOf<Type extends 'turn.staged' | 'turn.validated' | 'turn.re
   return { data, entry, of }
 }
 
-/** All issues of an event. They are read from an object if the entry does not list them all. */
+/**
+ * All issues of an event. They are read from an object if the entry does not list them all, unless the object was erased.
+ */
 async function issuesOf(core: Core, { digest, listed }: IssueList): Promise<Issue[]> {
-  return digest === null ? listed : ((await core.views.object(digest)) as Issue[])
+  const isErased = digest !== null && (await core.log.objects.erasedAt(digest)) !== undefined
+  return digest === null || isErased ? listed : ((await core.views.object(digest)) as Issue[])
 }
 
 /** Errors: NOT_FOUND, INVALID_INPUT. */

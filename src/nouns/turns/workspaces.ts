@@ -51,7 +51,8 @@ export class Workspaces implements Handlers<WorkspacesApi> {
 
   async object({ digest }: Given<typeof shapes.ofObject>): Promise<shapes.LedgerObject> {
     const { log } = this.#core
-    if ((await log.objects.missing([digest])).length > 0)
+    const isErased = (await log.objects.erasedAt(digest)) !== undefined
+    if (!isErased && (await log.objects.missing([digest])).length > 0)
       throw new LockstepError('NOT_FOUND', `there is no object ${digest}`, { details: { digest } })
     const [text] = await log.load([{ view: 'object', key: digest }])
     return { digest, text: text as string, value: JSON.parse(text as string) }

@@ -71,6 +71,12 @@ export function objectKey(digest: string, piece: number): Buffer {
 }
 const objectKeyBytes = 35
 
+/** All pieces of one object. */
+export function objectRange(digest: string): { gte: Buffer; lt: Buffer } {
+  const lt = objectKey(digest, 0xffff)
+  return { gte: objectKey(digest, 0), lt: behind(lt) }
+}
+
 export function digestOfObjectKey(key: Uint8Array): { digest: string; piece: number } {
   const bytes = Buffer.from(key.buffer, key.byteOffset, key.byteLength)
   return { digest: bytes.toString('hex', 1, objectKeyBytes - 2), piece: bytes.readUInt16BE(objectKeyBytes - 2) }

@@ -38,7 +38,7 @@ export interface CustodyParts {
   nonce: string
   /** Whether this process could write the owner file. If not, the file must not change. */
   isNamed: boolean
-  store: Pick<FileStore, 'saveMemory' | 'tables'>
+  store: Pick<FileStore, 'flush' | 'tables'>
 }
 
 /**
@@ -141,7 +141,7 @@ export class Custody {
 
   /** Saves the data that only LevelDB's memory still holds because its log was lost. */
   saveMemory(): Promise<void> {
-    return this.#parts.store.saveMemory()
+    return this.#parts.store.flush()
   }
 
   /** Lets other processes open the ledger. */
