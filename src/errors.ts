@@ -137,12 +137,10 @@ export const codes = {
   SIZE_MISMATCH: retry(409, 5, 'The ledger does not have the expected size.'),
   QUEUE_FULL: retry(429, 7, 'Too many commands are waiting to be decided.'),
 
-  // The clock
+  // The clock and tokens
   CLOCK_RESET_DENIED: code(403, 4, 'Only the release authority or an operator may reset the ledger’s clock.'),
   CLOCK_NOT_AHEAD: code(409, 5, 'The times of entries follow the wall clock, so there is nothing to reset.'),
   CLOCK_AHEAD: code(409, 5, 'The time of entries is ahead of the wall clock, so the token would have expired already.'),
-
-  // Tokens
   TOKEN_DENIED: code(403, 4, 'Only the release authority or an operator may create and revoke tokens.'),
 
   // The ledger
