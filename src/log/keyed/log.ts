@@ -1,5 +1,4 @@
 import { invariant, LockstepError } from '../../errors.ts'
-import { assertCanonical } from '../../kernel/canonical.ts'
 import type { Entry } from '../../kernel/entry.ts'
 import { formatVersion } from '../../kernel/format.ts'
 import { rootOf } from '../../merkle/frontier.ts'
@@ -16,6 +15,7 @@ import type {
   Meta,
   NewMeta,
   Recorded,
+  SignedHead,
   TreeHeadFile,
   ViewWrite,
 } from '../log.ts'
@@ -25,10 +25,11 @@ import { IndexRows } from './index-rows.ts'
 import { Objects, putMark } from './objects.ts'
 import { purgeObjects } from './purge.ts'
 import { KeyedReader, KeyedSnapshot, storedTiles } from './reader.ts'
-import { decodeEntry, decodeStored, encodeEntry, seal } from './rows/codec.ts'
+import { encodeEntry, seal } from './rows/codec.ts'
 import { putHead, readHead, type StoredHead } from './rows/head-row.ts'
 import * as keys from './rows/keys.ts'
 import { putMeta, readMeta } from './rows/meta-row.ts'
+import { assertStoredAsHashed } from './self-check.ts'
 import type { Store, StoreBatch, StoreSnapshot } from './store.ts'
 import { LogTree } from './tree.ts'
 import { putView } from './view-write.ts'
@@ -86,10 +87,7 @@ export class KeyedLog extends KeyedReader implements Log {
     })
   }
 
-  /**
-   * Starts a log in an empty store by writing the meta and head rows, synced. Only a copy of another ledger's entries
-   * has an older format.
-   */
+  /** Starts a log in an empty store by writing the meta and head rows, synced. A salvaged copy keeps its format. */
   static async create<L extends KeyedLog>(
     this: OverStore<L>,
     store: Store,
@@ -225,6 +223,14 @@ export class KeyedLog extends KeyedReader implements Log {
     return undefined
   }
 
+  sign(_size: number): Promise<SignedHead> {
+    throw new LockstepError('INVARIANT_VIOLATED', 'this log has no engine that signs')
+  }
+
+  keepHead(): Promise<boolean> {
+    throw new LockstepError('INVARIANT_VIOLATED', 'this log has no engine that keeps a head')
+  }
+
   /** Does work on the store that must not overlap a write. Rejects if an earlier write failed. */
   between(work: (store: Store) => void): Promise<void> {
     return this.#writes.between(() => work(this.reader))
@@ -237,14 +243,4 @@ export class KeyedLog extends KeyedReader implements Log {
   close(): Promise<void> {
     return this.reader.close()
   }
-}
-
-/** A debugging check: the stored bytes must read back as the hashed text and the entry, and that text must be RFC 8785. */
-function assertStoredAsHashed({ entry, text }: Recorded, key: Uint8Array, value: Uint8Array): void {
-  const hashed: unknown = JSON.parse(text)
-  for (const value of [entry, hashed]) assertCanonical(value)
-  const isHashed = JSON.stringify(hashed) === text && decodeStored(key, value).text === text
-  invariant(isHashed, `entry ${entry.seq} reads back as it was hashed`)
-  const isSame = JSON.stringify(decodeEntry(key, value)) === JSON.stringify(entry)
-  invariant(isSame, `entry ${entry.seq} reads back with its texts`)
 }

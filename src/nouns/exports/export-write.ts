@@ -25,7 +25,7 @@ import { limits } from '../../kernel/limits.ts'
 import { unpinned } from '../../kernel/vocabulary.ts'
 import type { StoredEntry } from '../../log/free-texts.ts'
 import type { Key } from '../../log/log.ts'
-import { checkpointOf, type Signer, signerOf } from '../../log/signer.ts'
+import { type Signer, signerOf } from '../../log/signer.ts'
 import { inclusionProofsOf, rootOf } from '../../log/tiles.ts'
 import { toBase64, toHex } from '../../merkle/hash.ts'
 import { chainOfStream, walked } from '../../views/chains.ts'
@@ -105,7 +105,7 @@ async function assemble(
   const texts = new Map<string, string>([
     ...(proven?.files ?? []),
     ['README.txt', readmeOf(manifest.bundle_id, proven !== undefined)],
-    ['checkpoint', await checkpointOf(core.log, signer, size)],
+    ['checkpoint', (await core.log.sign(size)).note],
     ['key.pub', `${signer.vkey}\n`],
     ['manifest.json', `${manifestText}\n`],
   ])
