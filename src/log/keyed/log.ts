@@ -1,4 +1,4 @@
-import { invariant, LockstepError } from '../../errors.ts'
+import { LockstepError } from '../../errors.ts'
 import type { Entry } from '../../kernel/entry.ts'
 import { formatVersion } from '../../kernel/format.ts'
 import { rootOf } from '../../merkle/frontier.ts'
