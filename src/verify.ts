@@ -14,3 +14,5 @@ export {
 } from './proof/entry.ts'
 export { type VerifiedGrowth, verifyConsistencyProof, verifyGrowth } from './proof/growth.ts'
 export type { Check, Failed } from './proof/result.ts'
+export { type VerifiedTlogProof, verifyTlogProof } from './proof/tlog-proof.ts'
+export type { Witnessed } from './proof/witnesses.ts'

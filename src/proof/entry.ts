@@ -5,6 +5,7 @@ import { signedHead, type Trust } from './checkpoint.ts'
 import { disclosedIn } from './disclosures.ts'
 import { type Failed, failed, guarded } from './result.ts'
 import { hashesOf, hashOf, isSize, sha256, utf8 } from './values.ts'
+import type { Witnessed } from './witnesses.ts'
 
 /**
  * An entry that was proven to be in a tree. `authenticity` is checked only if the caller passed a key. `texts` are its
@@ -19,16 +20,18 @@ export type VerifiedProof = {
   authenticity: 'checked' | 'unchecked'
   texts: { path: string; text: string }[]
   withheld: string[]
+  /** The witnesses that cosigned the checkpoint, if the caller has a policy. */
+  witnesses?: Witnessed[]
 }
 
 /** An entry that was proven to be in a tree, without a look at who signed the tree and at its free texts. */
-export type VerifiedEntry = Omit<VerifiedProof, 'authenticity' | 'texts' | 'withheld'>
+export type VerifiedEntry = Omit<VerifiedProof, 'authenticity' | 'texts' | 'withheld' | 'witnesses'>
 
 /**
  * Verifies the document that `lockstep prove <seq> --json` prints: `{ seq, size, root, leaf_hash, proof, entry,
- * disclosures?, checkpoint?, vkey? }`, with hashes in hex. A checkpoint must be signed and contain this size and root. The key inside
- * the document does not prove who wrote it. So `authenticity` is checked only with `options.vkey`, and a checkpoint is
- * then required. Options with a key that is undefined are refused, because their author meant to check.
+ * disclosures?, checkpoint?, vkey? }`, with hashes in hex. A checkpoint must be signed and contain this size and root. The
+ * key inside the document does not prove who wrote it. So `authenticity` is checked only with `options.vkey`, and a
+ * checkpoint is then required. Options with a key that is undefined are refused, because their author meant to check.
  */
 export function verifyProof(document: unknown, options?: Trust): Promise<VerifiedProof | Failed> {
   return guarded(() => proven(document, options))
@@ -53,12 +56,12 @@ async function proven(document: unknown, options: Trust | undefined): Promise<Ve
   const { texts, withheld } = disclosed
   const result: VerifiedProof = { ...verified, authenticity, texts, withheld }
   if (checkpoint === undefined && options === undefined) return result
-  const head = await signedHead(checkpoint, options === undefined ? document.vkey : options.vkey)
+  const head = await signedHead(checkpoint, options ?? document.vkey)
   if (!head.ok) return head
   if (head.size !== verified.size || head.root !== verified.root) {
     return failed('checkpoint', 'the size or root of the checkpoint differs from the proof')
   }
-  return result
+  return { ...result, ...(head.witnesses === undefined ? {} : { witnesses: head.witnesses }) }
 }
 
 /**
@@ -78,7 +81,8 @@ export interface EntryClaim {
   root: unknown
 }
 
-async function included(claim: EntryClaim): Promise<VerifiedEntry | Failed> {
+/** As `verifyEntry`, for callers that are guarded themselves. */
+export async function included(claim: EntryClaim): Promise<VerifiedEntry | Failed> {
   const { line, seq, size, proof, root } = claim
   if (typeof line !== 'string' || !isWellFormed(line)) return failed('entry', 'the line is not valid Unicode text')
   if (!isSize(seq) || !isSize(size)) return failed('document', 'seq or size is not a whole number')

@@ -1,6 +1,6 @@
 /**
  * The check that failed: the shape of the input, the entry, its leaf hash, a free text, a proof, the key, the checkpoint,
- * or what this platform can do.
+ * its witnesses, or what this platform can do.
  */
 export type Check =
   | 'document'
@@ -11,6 +11,7 @@ export type Check =
   | 'consistency'
   | 'key'
   | 'checkpoint'
+  | 'witnesses'
   | 'platform'
 
 /** The check that failed, and the reason as a sentence. */
