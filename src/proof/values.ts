@@ -20,6 +20,7 @@ export function hashOf(value: unknown): Uint8Array | undefined {
 /** Decodes a list of hashes from hex. Undefined if it is invalid or longer than any proof. */
 export function hashesOf(value: unknown): Uint8Array[] | undefined {
   if (!Array.isArray(value) || value.length > proofHashesMax) return undefined
-  const hashes = Array.from(value, hashOf)
+  // By place, not by iterator: a proxy may yield without end.
+  const hashes = Array.from({ length: value.length }, (_, at) => hashOf(value[at]))
   return hashes.every((hash) => hash !== undefined) ? hashes : undefined
 }

@@ -45,6 +45,18 @@ verification('an entry that does not match its schema and version is found, with
   }
 })
 
+verification('a hash in upper case is accepted as the contract does, by the schema', async () => {
+  const upper = (entry: Entry) => ({ ...entry, data: { ...entry.data, request_hash_sha256: 'AB'.repeat(32) } })
+  is(await findingOf((entry) => JSON.stringify(entry.seq === 300 ? upper(entry) : entry)), 400)
+})
+
+verification('an entry that carries another seq than its place is found there', async () => {
+  for (const seq of [299, 301, 0, 2 ** 40]) {
+    const textOf = (entry: Entry) => JSON.stringify(entry.seq === 300 ? { ...entry, seq } : entry)
+    equal(await findingOf(textOf), ['VERIFY_FAILED', 'entries', 300], String(seq))
+  }
+})
+
 verification('a text that is not the canonical one is found, although its hash and the tree are right', async () => {
   const changes: readonly ((text: string) => string)[] = [
     (text) => text.replace('{', '{ '),
