@@ -5,21 +5,21 @@
  */
 import { closeSync, fsyncSync, mkdirSync, openSync, writeSync } from 'node:fs'
 import { join } from 'node:path'
-import { erasedBy } from '../domain/aggregates.ts'
 import { messageOf } from '../errors.ts'
 import type { Entry } from '../kernel/entry.ts'
 import { limits } from '../kernel/limits.ts'
 import { LevelLog } from '../log/level/level-log.ts'
 import { answer } from '../log/level/open/child-answer.ts'
 import { openStore, repairStore } from '../log/level/store.ts'
-import type { ErasedWrite, ViewWrite } from '../log/log.ts'
+import type { ViewWrite } from '../log/log.ts'
 import { tileWidth } from '../merkle/tiles.ts'
 import { rebuildViews } from '../verify/rebuild.ts'
 import { EntryVerification } from '../verify/verify-entries.ts'
 import { RunVerification } from '../verify/verify-runs.ts'
 import { SchemaVerification } from '../verify/verify-schema.ts'
 import { TextVerification } from '../verify/verify-texts.ts'
-import { type Readable, Source } from './salvage-source.ts'
+import { bytesOf, erasedIn, isText, type Readable } from './readable.ts'
+import { Source } from './salvage-source.ts'
 import { afterName, type Found } from './salvaged.ts'
 
 const [home = ''] = process.argv.slice(2)
@@ -135,28 +135,11 @@ async function append(log: LevelLog, read: readonly Readable[]): Promise<void> {
   if (read.length === 0) return
   const { cursors, size } = log.head()
   const notes = await log.objects.put(
-    read.flatMap(({ objects }) => objects),
+    read.flatMap(({ objects }) => objects.filter(isText)),
     size,
   )
   const writes = [...notes.map((key): ViewWrite => ({ view: 'note', key })), ...erasedIn(read)]
   await log.append({ size }, read, writes, cursors)
-}
-
-/** The marks of what these entries erase, unless a later entry names the object again. */
-function erasedIn(read: readonly Readable[]): ErasedWrite[] {
-  const erased = new Map<string, number>()
-  for (const { entry, objects } of read) {
-    for (const [digest] of objects) erased.delete(digest)
-    for (const digest of erasedBy(entry)) erased.set(digest, entry.seq)
-  }
-  return [...erased].map(([key, value]) => ({ view: 'erased', key, value }))
-}
-
-function bytesOf(read: readonly Readable[]): number {
-  return read.reduce(
-    (sum, { objects, text }) => objects.reduce((more, [, object]) => more + object.length, sum + text.length),
-    0,
-  )
 }
 
 /** Writes the readable entries of a range, one line of canonical JSON each. Returns their number. */

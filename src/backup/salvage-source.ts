@@ -8,14 +8,10 @@ import * as keys from '../log/keyed/rows/keys.ts'
 import { readMeta } from '../log/keyed/rows/meta-row.ts'
 import type { Store } from '../log/keyed/store.ts'
 import { leafHashOfText } from '../log/leaf.ts'
-import type { Meta, Recorded } from '../log/log.ts'
+import type { Meta } from '../log/log.ts'
 import { hashBytes, sameBytes } from '../merkle/hash.ts'
 import { tileWidth } from '../merkle/tiles.ts'
-
-/** A readable entry, and its canonical text. */
-export interface Readable extends Recorded {
-  objects: readonly (readonly [digest: string, text: string])[]
-}
+import type { Readable } from './readable.ts'
 
 /** Reads of a damaged store. What cannot be read, or does not match its checksum or its hash, is undefined. */
 export class Source {
@@ -62,9 +58,9 @@ export class Source {
       if (entry.seq !== seq) return { problem: `it says that its seq is ${entry.seq}` }
       const hash = this.#hash(seq)
       if (hash !== undefined && !sameBytes(hash, leafHashOfText(text))) return { problem: 'it does not match its hash' }
-      const named = [...objectsOf(entry, (digest) => objectIn(this.#store, digest))].map(({ digest }) => digest)
-      const whole = named.filter((digest) => erasedAt(this.#store, digest) === undefined)
-      return { entry, objects: whole.map((digest) => [digest, objectIn(this.#store, digest)] as const), ...stored }
+      const held = (digest: string) => erasedAt(this.#store, digest) ?? objectIn(this.#store, digest)
+      const named = [...objectsOf(entry, (digest) => objectIn(this.#store, digest))]
+      return { entry, objects: named.map(({ digest }) => [digest, held(digest)] as const), ...stored }
     } catch (error) {
       return { problem: messageOf(error) }
     }
