@@ -42,6 +42,7 @@ export type Check =
   | 'state'
   | 'stray'
   | 'tables'
+  | 'texts'
   | 'tiles'
   | 'time'
   | 'tokens'
