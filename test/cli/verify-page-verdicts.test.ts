@@ -144,7 +144,7 @@ withBundles('cover the approvals of a bundle', async ({ create, ledger, place, r
   const { file } = await create(select, { approvals: [one.approval_id, two.approval_id] })
   const report = await reportOf([{ bytes: readFileSync(file), name: 'b' }], vkey.trim())
   is(report.verdict, 'verified', JSON.stringify(report.steps.at(-1)))
-  ok(['ana', 'ben'].every((name) => report.claimed.includes(`${name} approved the export.`)))
+  ok(['ana', 'ben'].every((name) => report.claimed.includes(`Approved by ${name}.`)))
   const files = unpack(file)
   const without = new Map([...files].filter(([name]) => name !== 'approvals/entries.jsonl'))
   const rows = [
