@@ -1,7 +1,4 @@
-/**
- * The error class and the table of error codes. A released code is permanent: its sentence may be improved, but its
- * meaning never changes. `contract/v1/codes.yaml` is generated from this table.
- */
+/** The table of error codes, from which `contract/v1/codes.yaml` is generated. A released code keeps its meaning. */
 export const codes = {
   // Input and lookup
   INVALID_INPUT: code(400, 2, 'The input does not have the documented form.'),
@@ -29,11 +26,7 @@ export const codes = {
   LOCK_OWNER_MISMATCH: code(422, 2, 'lock_owner must equal run_id.'),
   LOCK_CHECK_FAILED: code(409, 5, 'The run does not hold the lock on this target.'),
   WRITE_SCOPE_DENIED: code(403, 4, 'The actor’s write scope does not allow a lock inside a deliverable folder.'),
-  LINK_UNSUPPORTED: code(
-    422,
-    7,
-    'The folder’s file system does not support hard links, so a lock file cannot be claimed safely.',
-  ),
+  LINK_UNSUPPORTED: code(422, 7, 'The folder’s file system has no hard links, which a safe lock file needs.'),
   FILE_DENIED: code(403, 4, 'The operating system refused access to a file (EACCES or EPERM).'),
   FILE_READ_ONLY: code(403, 4, 'The file system is read-only (EROFS).'),
   DISK_FULL: retry(507, 7, 'The file system has no space left (ENOSPC or EDQUOT).'),
@@ -137,12 +130,10 @@ export const codes = {
   SIZE_MISMATCH: retry(409, 5, 'The ledger does not have the expected size.'),
   QUEUE_FULL: retry(429, 7, 'Too many commands are waiting to be decided.'),
 
-  // The clock
+  // The clock and tokens
   CLOCK_RESET_DENIED: code(403, 4, 'Only the release authority or an operator may reset the ledger’s clock.'),
   CLOCK_NOT_AHEAD: code(409, 5, 'The times of entries follow the wall clock, so there is nothing to reset.'),
   CLOCK_AHEAD: code(409, 5, 'The time of entries is ahead of the wall clock, so the token would have expired already.'),
-
-  // Tokens
   TOKEN_DENIED: code(403, 4, 'Only the release authority or an operator may create and revoke tokens.'),
 
   // The ledger

@@ -21,9 +21,9 @@ import { type Figures, figuresOf } from './nouns/figures.ts'
 import { Deliverables } from './nouns/locks/deliverables.ts'
 import { Locks } from './nouns/locks/locks.ts'
 import { Entries, HeadOfLog } from './nouns/log.ts'
+import { type AcceptedHead, recordOpening } from './nouns/opening.ts'
 import { type LedgerParts, noReactions, refuseOnSnapshot } from './nouns/parts.ts'
 import { PolicyOfLedger } from './nouns/policy/policy.ts'
-import { raiseFormat } from './nouns/raise.ts'
 import { Runs } from './nouns/runs/runs.ts'
 import { served } from './nouns/served.ts'
 import { TilesOfLog } from './nouns/tiles.ts'
@@ -147,8 +147,8 @@ export class LocalLedger implements Ledger, LedgerHere {
   }
 
   /** Finishes what the last process left: interrupted claims and exports, files that follow the log. Once, at open. */
-  async recover(): Promise<void> {
-    await raiseFormat(this.#core)
+  async recover(accepted?: AcceptedHead): Promise<void> {
+    await recordOpening(this.#core, accepted)
     await this.#core.stored.collect()
     await loadFirstConfig(this.#core, this.#parts.config)
     await finishClaims(this.#core, this.#parts.actor)

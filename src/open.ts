@@ -22,8 +22,10 @@ import { LocalLedger } from './ledger.ts'
 import { MemoryLog, openLog } from './log/engines.ts'
 import type { Store } from './log/keyed/store.ts'
 import type { Log } from './log/log.ts'
+import { signerOf } from './log/signer.ts'
 import { appendFirst, createLedger, ledgerExists, makeHome, newConfig, newIdentity } from './nouns/create.ts'
 import { lockFileReactor } from './nouns/locks/lock-file-reactor.ts'
+import type { AcceptedHead } from './nouns/opening.ts'
 import { noReactions } from './nouns/parts.ts'
 import { recordCleaned } from './nouns/turns/staging.ts'
 import { ForkWatch } from './witness/fork.ts'
@@ -78,6 +80,8 @@ export interface OpenLedgerOptions {
   snapshot?: boolean | 'if-busy'
   /** The name of this process that other processes see while they wait for the ledger. */
   command?: string
+  /** Goes on without the head file, which is missing, and records that (`lockstep verify --accept-missing-head`). */
+  accept_missing_head?: AcceptedHead
   /** This process serves the ledger: other processes that open it fail at once with LEDGER_SERVED. Default: false. */
   is_service?: boolean
   /** Injected clock and ids. Default: the machine's clock and random ids. */
@@ -109,6 +113,7 @@ async function open(options: OpenLedgerOptions): Promise<LocalLedger> {
   if (create !== false) await createIn(dir, actor, options)
   const layout = governingLayout(dir)
   const log = await openLog({
+    acceptsMissingHead: options.accept_missing_head !== undefined,
     layout,
     openWaitSeconds: options.open_wait_s ?? limits.openWaitSecondsDefault,
     command: options.command ?? 'library',
@@ -137,7 +142,8 @@ async function openInMemory(actor: RecordedActor, options: OpenLedgerOptions): P
   try {
     const identity = newIdentity(options.origin)
     const vkey = makeHome(home, { config: { ...newConfig, ...options.config }, origin: identity.origin })
-    const log = await MemoryLog.begin(identity, { closed, delay, selfCheck })
+    const signer = (log: Log) => signerOf(log, layout)
+    const log = await MemoryLog.begin(identity, { closed, delay, selfCheck, signer })
     await appendFirst(log, { actor, home, policy, root, vkey })
     return await openOver(log, { actor, isSnapshot: false, layout, options })
   } catch (error) {
@@ -181,7 +187,7 @@ async function openOver(log: Log, { actor, isSnapshot, layout, options }: Over):
     workspaceFiles,
   })
   try {
-    if (!isSnapshot) await ledger.recover()
+    if (!isSnapshot) await ledger.recover(options.accept_missing_head)
   } catch (error) {
     // The caller gets no ledger to close, and an open ledger cannot be opened again. So it is closed here.
     await ledger.close().catch(() => {})

@@ -52,8 +52,7 @@ export async function adoptLedger(layout: Layout, options: AdoptOptions): Promis
     const renamed: { token_offset?: number } = {}
     if (as === 'copied') {
       const identity = newIdentity(options.origin)
-      // The head file names the original. The close writes it again.
-      rmSync(layout.head, { force: true })
+      // The head file stays until a head with the new name is signed, which continues it.
       rmSync(layout.key, { force: true })
       const { publicKey } = createKey(layout.key)
       const vkey = formatVkey({ name: identity.origin, publicKey }, sha256)
@@ -62,6 +61,7 @@ export async function adoptLedger(layout: Layout, options: AdoptOptions): Promis
       renamed.token_offset = (await renameLedger(log, { actor, by: 'adopt', identity, vkey })).token_offset
     }
     const { name, vkey } = await signerOf(log, layout)
+    await log.sign(log.head().size)
     await recordPlace(layout.home)
     return { adopted: as, dir: layout.root, origin: name, size: log.head().size, ...renamed, vkey }
   } catch (error) {

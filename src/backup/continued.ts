@@ -1,11 +1,13 @@
 import { existsSync } from 'node:fs'
-import { join } from 'node:path'
+import { dirname, join } from 'node:path'
 import { readConfig } from '../disk/config-file.ts'
 import { syncFolder } from '../disk/durable.ts'
+import { layoutOf } from '../disk/layout.ts'
 import type { LockState } from '../domain/lock/state.ts'
 import type { RestoredData } from '../domain/log/origin.ts'
 import type { RunState } from '../domain/run/state.ts'
 import { fingerprint } from '../log/level/files.ts'
+import { keepFirstHead } from '../log/level/first-head.ts'
 import { LevelLog } from '../log/level/level-log.ts'
 import { writeOwner } from '../log/level/owner/owner.ts'
 import { openStore } from '../log/level/store.ts'
@@ -49,6 +51,7 @@ export async function continueLedger(home: string, options: Continuing): Promise
     const configText = ((await configInLog(log)) ?? file())?.text
     const vkey = makeHome(home, { configText, origin: identity.origin, withoutModes })
     const { previous, token_offset } = await renameLedger(log, { ...options, vkey })
+    await keepFirstHead(log, layoutOf(dirname(home), home), previous)
     const { size } = log.head()
     continued = { origin: identity.origin, previous, size, token_offset, vkey, ...(await openWork(log)) }
   } finally {

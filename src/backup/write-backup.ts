@@ -19,7 +19,7 @@ import { problemError } from '../log/level/open/child.ts'
 import { examine } from '../log/level/repair/examine.ts'
 import { openStore } from '../log/level/store.ts'
 import type { Log } from '../log/log.ts'
-import { checkpointOf, signerOf } from '../log/signer.ts'
+import { signerOf } from '../log/signer.ts'
 import { treeHeadOf } from '../log/tiles.ts'
 
 export interface BackupOptions {
@@ -78,7 +78,7 @@ export async function writeBackup(
 async function writeCopy(copy: Log, layout: Layout, { file, onProgress }: BackupOptions): Promise<WrittenBackup> {
   const head = await treeHeadOf(copy)
   const signer = await signerOf(copy, layout)
-  const checkpoint = await checkpointOf(copy, signer, head.size)
+  const { note: checkpoint } = await copy.sign(head.size)
   const prefix = `.${basename(file)}-`.slice(0, 100)
   const beside = join(dirname(file), processFolderName(prefix, nanoid(12)))
   const { drop, folder } = await databaseOf(copy, layout)

@@ -10,6 +10,7 @@ import { LockstepError, messageOf } from '../errors.ts'
 import { hold } from '../lease.ts'
 import type { LocalLedger } from '../ledger.ts'
 import { Guard } from '../log/level/owner/guard.ts'
+import { acceptingHead, acceptMissingHead } from './accept-head.ts'
 import { clockAheadText } from './clock-ahead.ts'
 import { configFinding } from './config.ts'
 import { folderOf, serviceOf, withOpenLedger } from './context.ts'
@@ -42,13 +43,15 @@ export function doctorVerb(): Command {
   return local('doctor', 'Checks that locks work in this environment.', {
     more: 'It checks permissions, key, clock, file system and disk, and makes a real acquire and release.',
     own: {
+      ...acceptingHead,
       repair: toggle(
         '--repair',
-        'restore a database that was kept as evidence, if it verifies and the current one does not',
+        'restore a database that was kept as evidence and verifies, if the current one does not',
       ),
     },
     run: async ({ given, globals }) => {
       if (given.repair) return repairLedger(globals)
+      if (given.acceptMissingHead) await acceptMissingHead(globals, given.reason)
       const findings = await examine(globals)
       const failed = findings.filter(({ outcome }) => outcome === 'fail')
       if (failed.length === 0 || !globals.json) {
@@ -65,7 +68,6 @@ export function doctorVerb(): Command {
 }
 
 const marks = { fail: 'FAIL', ok: 'ok  ', warn: 'warn' }
-
 function findingLine({ check, finding, outcome }: Finding): string {
   return `${marks[outcome]} ${check.padEnd(22)} ${finding}`
 }

@@ -1,8 +1,11 @@
 import type { Command } from 'commander'
 import type { LedgerHere } from '../api/api.ts'
+import type { HeadSetAside } from '../backup/set-head-aside.ts'
 import { governingLayout } from '../disk/permissions.ts'
+import { given } from '../kernel/given.ts'
 import { compareKept, type KeptHead } from '../nouns/kept-checkpoints.ts'
 import type { Verified } from '../verify/verify.ts'
+import { acceptingHead, acceptMissingHead } from './accept-head.ts'
 import { asOf, folderOf, serviceOf, withLedger } from './context.ts'
 import { readKept } from './kept-files.ts'
 import { say } from './output.ts'
@@ -14,6 +17,7 @@ export function verifyVerb(): Command {
   return local('verify', 'Reads all stored bytes and derives all state again.', {
     more: 'A failure names the first bad entry.',
     own: {
+      ...acceptingHead,
       checkpoint: texts(
         '--checkpoint <file...>',
         'also compare with signed checkpoints that were kept in another place (lockstep head --signed)',
@@ -22,16 +26,18 @@ export function verifyVerb(): Command {
       page: text('--page <file>', 'write a page that checks proofs, growths and bundles offline, in a browser'),
       rebuild: toggle('--rebuild', 'first rebuild rows and receipts from the entries'),
     },
-    run: async ({ given, globals }): Promise<Shown | WrittenPage> => {
-      const { key, page, rebuild: toRebuild } = given
-      if (page !== undefined) return writePage(page, [given.checkpoint, key, toRebuild])
-      const kept = readKept(given.checkpoint)
+    run: async ({ given: asked, globals }): Promise<Shown | WrittenPage> => {
+      const { acceptMissingHead: accepts, key, page, reason, rebuild: toRebuild } = asked
+      if (page !== undefined) return writePage(page, [asked.checkpoint, key, toRebuild, accepts])
+      const kept = readKept(asked.checkpoint)
+      const accepted = accepts ? await acceptMissingHead(globals, reason) : undefined
       const compared = async (verified: Verified) => {
-        if (kept.length === 0) return shown(verified)
+        const shown = shownOf(verified, accepted)
+        if (kept.length === 0) return shown
         const { root, size } = verified
         const compare = (api: LedgerHere) => compareKept(api, { kept, key, root, size })
         const found = await withLedger(globals, 'verify', compare, 'query')
-        return { ...shown(verified), checkpoints: found.map(({ growth, ...head }) => head) }
+        return { ...shown, checkpoints: found.map(({ growth, ...head }) => head) }
       }
       const rebuild = toRebuild === true
       const served = rebuild ? undefined : await serviceOf(globals)
@@ -60,6 +66,7 @@ export function verifyVerb(): Command {
       'lockstep verify --json --dir ~/work/fleet',
       'lockstep verify --checkpoint /mnt/kept/*.txt --key "$(cat /mnt/kept/key.pub)"',
       'lockstep verify --rebuild',
+      'lockstep verify --accept-missing-head --reason "the disk image had no head file"',
       'lockstep verify --page verify.html',
     ],
   })
@@ -82,10 +89,10 @@ function rebuiltLines({ anchor_size, replaced, replaced_rows }: NonNullable<Veri
   return [anchor, `${replaced_rows} rows differed; what they said is kept in ${replaced}`]
 }
 
-/** The verification, and the kept checkpoints that the ledger extends. */
-type Shown = Verified & { checkpoints?: KeptHead[]; verified: true }
+/** The verification, the kept checkpoints that the ledger extends, and the head file that was accepted. */
+type Shown = Verified & { accepted?: HeadSetAside; checkpoints?: KeptHead[]; verified: true }
 
-function shown(verified: Verified): Shown {
+function shownOf(verified: Verified, accepted: HeadSetAside | undefined): Shown {
   for (const warning of verified.warnings) say(`warning: ${warning}`)
-  return { verified: true, ...verified }
+  return { verified: true, ...verified, ...given({ accepted }) }
 }

@@ -36,8 +36,8 @@ export interface Layout {
 
 export const homeName = '.lockstep'
 
-export function layoutOf(root: string): Layout {
-  const home = join(root, homeName)
+/** The home folder is elsewhere only while a ledger is being made. */
+export function layoutOf(root: string, home = join(root, homeName)): Layout {
   return {
     root,
     home,

@@ -112,6 +112,9 @@ export const limits = {
 
   /** How long a close waits until few files are left to compact. */
   settleMillisMax: 2_000,
+  /** How long a close waits for the signature of the newest head, and a copy for a signed head that covers a size. */
+  closeSignMillisMax: 2_000,
+  coveringHeadMillisMax: 3_000,
   openWaitSecondsDefault: 30,
   /** A command holds the ledger for milliseconds. A reader waits this long, then reads a copy of the database. */
   besideMillis: 1_000,
@@ -125,6 +128,8 @@ export const limits = {
   /** How often, and after which pause, the files are written again until nothing of an erased text is left. */
   purgeAttempts: 4,
   purgePauseMillis: 100,
+  /** How long this rests after each slice of work on this thread, so that appends go on. */
+  purgeRestMillis: 20,
   /** The objects that one entry erases, and the objects that one pass over the entries can find due. */
   erasedPerEntry: 256,
   retentionDueMax: 131_072,

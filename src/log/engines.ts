@@ -1,3 +1,4 @@
+import type { Layout } from '../disk/layout.ts'
 import { fingerprint } from './level/files.ts'
 import { LevelLog } from './level/level-log.ts'
 import { writeOwner } from './level/owner/owner.ts'
@@ -6,21 +7,16 @@ import type { Log, NewMeta } from './log.ts'
 
 // The one place that chooses an engine.
 
+export { keepFirstHead } from './level/first-head.ts'
 export { openLog } from './level/open/open.ts'
 export { MemoryLog } from './memory/memory-log.ts'
-
-/** Where a ledger's database is created, and the owner file beside it. */
-interface Place {
-  ledger: string
-  owner: string
-}
 
 /**
  * Creates a database in an empty folder, fills it, and closes it. It is recorded as cleanly closed, so that the first
  * open does not have to check it.
  */
 export async function createLog(
-  { ledger, owner }: Place,
+  { ledger, owner }: Pick<Layout, 'ledger' | 'owner'>,
   meta: NewMeta,
   fill: (log: Log) => Promise<void>,
 ): Promise<void> {

@@ -57,9 +57,17 @@ export interface TreeHead {
   root: string
 }
 
+/** A tree head and the signed note that states it (C2SP tlog-checkpoint). */
+export interface SignedHead extends TreeHead {
+  note: string
+}
+
 /** A tree head that an engine keeps outside its store, to notice when the store is set back. */
 export interface TreeHeadFile extends TreeHead {
-  time: string
+  /** Absent in format 1. */
+  note?: string
+  /** A newer head that is not signed yet. */
+  reached?: { root: string; size: number }
 }
 
 /** Names one value. Its type is given with each view. */
@@ -173,6 +181,13 @@ export interface Log extends LogReader {
   purge(digests: readonly string[]): Promise<boolean>
   /** The tree head that the engine keeps outside the store; undefined if it keeps none. Errors: LEDGER_CORRUPT. */
   headFile(): TreeHeadFile | undefined
+  /**
+   * The signed tree head of a size, once it is proven that the tree continues the last signed head (`Heads`). Errors:
+   * LEDGER_CORRUPT, FILE_DENIED, NOT_FOUND (no key), LEDGER_UNAVAILABLE (a copy, of which no signed head covers the size).
+   */
+  sign(size: number): Promise<SignedHead>
+  /** Signs and keeps the newest head. Returns false if it could not be signed. Errors: those of `sign`. */
+  keepHead(): Promise<boolean>
   /** The next append also states this version's format in the meta row. Its entry must record this. */
   raise(): void
   snapshot(): Promise<LogSnapshot>

@@ -1,12 +1,11 @@
 import { createPublicKey, verify as verifySignature } from 'node:crypto'
 import { readKey, wrongKey } from '../disk/key-file.ts'
 import type { Layout } from '../disk/layout.ts'
-import { signCheckpoint } from '../merkle/checkpoint.ts'
 import type { NoteSigner } from '../merkle/note.ts'
 import { formatVkey, keyIdOf } from '../merkle/vkey.ts'
 import { identitySeq, type Log } from './log.ts'
 import { sha256 } from './sha256.ts'
-import { entryAt, rootOf } from './tiles.ts'
+import { entryAt } from './tiles.ts'
 
 /** Signs for the ledger. `vkey` is the line of the key that verifies its signatures. */
 export type Signer = NoteSigner & { readonly vkey: string }
@@ -20,11 +19,6 @@ export async function signerOf(log: Log, layout: Layout): Promise<Signer> {
   if (vkey !== (await entryAt(log, identitySeq(log.meta)))?.data.vkey)
     throw wrongKey(layout.key, 'is the key of another ledger')
   return { name, keyId: keyIdOf(named, sha256), vkey, sign: key.sign }
-}
-
-/** The tree head at a size as a C2SP checkpoint. */
-export async function checkpointOf(log: Log, signer: Signer, size: number): Promise<string> {
-  return signCheckpoint({ origin: signer.name, size, root: await rootOf(log, size) }, signer)
 }
 
 /** Whether a signature is of this raw Ed25519 key. */

@@ -16,8 +16,8 @@ import { policyToLoad } from '../files/policy/policy-files.ts'
 import { placeShippedPolicy } from '../files/policy/policy-folder.ts'
 import { defaultConfig } from '../kernel/config.ts'
 import { originSchema, type RecordedActor } from '../kernel/ids.ts'
-import { createLog } from '../log/engines.ts'
-import type { Log, Meta } from '../log/log.ts'
+import { createLog, keepFirstHead } from '../log/engines.ts'
+import type { Log, NewMeta } from '../log/log.ts'
 import { sha256 } from '../log/sha256.ts'
 import { formatVkey } from '../merkle/vkey.ts'
 import { Receipts } from '../views/receipts.ts'
@@ -104,10 +104,8 @@ export async function placeHome<T>(
   }
 }
 
-type Identity = Omit<Meta, 'format'>
-
 /** A new ledger's id, and its name: the requested one or the default. Errors: INVALID_INPUT. */
-export function newIdentity(origin: string | undefined): Identity {
+export function newIdentity(origin: string | undefined): NewMeta {
   const ledger_id = newLedgerId()
   return { ledger_id, origin: parse(originSchema, origin ?? `lockstep.local/${ledger_id}`, 'origin') }
 }
@@ -147,14 +145,15 @@ interface Built {
 
 async function build(
   home: string,
-  { config, identity, withoutModes, ...built }: Built & Omit<Home, 'origin'> & { identity: Identity },
+  { config, identity, withoutModes, ...built }: Built & Omit<Home, 'origin'> & { identity: NewMeta },
 ) {
   const vkey = makeHome(home, { config: { ...newConfig, ...config }, origin: identity.origin, withoutModes })
-  const place = { ledger: join(home, 'ledger'), owner: join(home, 'owner') }
+  const layout = layoutOf(built.root, home)
   // Created here, because LevelDB would create the folder with the modes of the umask.
-  mkdirSync(place.ledger, { mode: 0o700 })
-  await createLog(place, identity, (log) => appendFirst(log, { ...built, home, vkey }))
-  for (const folder of [place.ledger, home]) syncFolder(folder)
+  mkdirSync(layout.ledger, { mode: 0o700 })
+  const fill = (log: Log) => appendFirst(log, { ...built, home, vkey }).then(() => keepFirstHead(log, layout))
+  await createLog(layout, identity, fill)
+  for (const folder of [layout.ledger, home]) syncFolder(folder)
 }
 
 /**
@@ -165,7 +164,7 @@ export async function appendFirst(
   log: Log,
   { actor, home, policy, root, vkey }: Built & { home: string; vkey: string },
 ): Promise<void> {
-  const layout = { ...layoutOf(root), home, policy: join(home, 'policy') }
+  const layout = layoutOf(root, home)
   await placeShippedPolicy(layout)
   const { config, sha256, text } = readConfig(join(home, 'config.json'))
   const sequencer = bareSequencer(log)

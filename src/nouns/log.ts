@@ -8,7 +8,7 @@ import type { Entry } from '../kernel/entry.ts'
 import { leafHashOf } from '../log/leaf.ts'
 import type { Log } from '../log/log.ts'
 import { sha256 } from '../log/sha256.ts'
-import { checkpointOf, signerOf } from '../log/signer.ts'
+import { signerOf } from '../log/signer.ts'
 import { entryAt, overTiles, rootOf, treeHeadOf } from '../log/tiles.ts'
 import { toHex } from '../merkle/hash.ts'
 import { consistencyProof, inclusionProof } from '../merkle/proofs.ts'
@@ -108,9 +108,9 @@ async function entryBelow(log: Log, seq: number, size: number): Promise<Entry> {
 /** Errors: LEDGER_CORRUPT (not the key that entry 0 names), FILE_DENIED, NOT_FOUND (no key), INVALID_INPUT. */
 async function signedHeadOf({ layout, log }: Ground, size: number | undefined): Promise<shapes.SignedHead> {
   const at = sizeUpTo(log, size)
-  const signer = await signerOf(log, layout)
-  const checkpoint = await checkpointOf(log, signer, at)
-  return { checkpoint, vkey: signer.vkey, size: at, root: toHex(await rootOf(log, at)) }
+  const { vkey } = await signerOf(log, layout)
+  const { note, root } = await log.sign(at)
+  return { checkpoint: note, vkey, size: at, root }
 }
 
 function sizeUpTo(log: Log, size: number | undefined): number {

@@ -48,7 +48,8 @@ export class HeadWatch {
 
   #isBeyondKnown(): boolean {
     try {
-      return (readHeadFile(this.#path)?.size ?? 0) > this.#knownSize
+      const head = readHeadFile(this.#path)
+      return (head?.reached?.size ?? head?.size ?? 0) > this.#knownSize
     } catch {
       // Opening the ledger will report the problem.
       return true

@@ -5,6 +5,7 @@ import { join } from 'node:path'
 import { suite } from 'uvu'
 import { equal, is, ok } from 'uvu/assert'
 import { hold } from '../../src/lease.ts'
+import { readHeadFile } from '../../src/log/level/open/head-file.ts'
 import { readLogBlocks } from '../../src/log/level/wal/log-blocks.ts'
 import { copyOfCrashed, crashedLedger } from '../support/crashed.ts'
 import { built, contentsOf } from '../support/damage.ts'
@@ -75,7 +76,7 @@ damage('may end in zeros after a power failure, but not if this boot wrote it', 
 damage('raises the head file if it is whole, so that every later open knows how far the ledger had come', async () => {
   const again = copyOfCrashed(crashed)
   await openOnce(again)
-  is((JSON.parse(readFileSync(again.head, 'utf8')) as { size: number }).size, size)
+  is(readHeadFile(again.head)?.size, size)
 })
 
 damage.run()

@@ -1,9 +1,11 @@
 import { existsSync, lstatSync, mkdirSync, readdirSync, readFileSync, symlinkSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { suite } from 'uvu'
-import { equal, is } from 'uvu/assert'
+import { equal, is, ok } from 'uvu/assert'
 import { dropTemporaries, writeDurably } from '../../src/disk/durable.ts'
-import { HeadKeeper } from '../../src/log/level/open/head-keeper.ts'
+import { layoutOf } from '../../src/disk/layout.ts'
+import type { LocalLedger } from '../../src/ledger.ts'
+import { readHeadFile } from '../../src/log/level/open/head-file.ts'
 import { readOwner, writeOwner } from '../../src/log/level/owner/owner.ts'
 import { openLedger } from '../../src/open.ts'
 import { endsWithVerify, temporaryRoot, testActor } from '../support/ledger.ts'
@@ -70,16 +72,20 @@ replaced('that is a hint is removed if it cannot be rewritten', () => {
 })
 
 replaced('that is the head file is written again at close only if entries were appended since', async () => {
-  const path = join(temporaryRoot(), 'head')
-  let size = 1
-  const keeper = () => new HeadKeeper(path, () => ({ origin: 'o', root: 'a'.repeat(64), size }))
-  await keeper().close()
-  const first = lstatSync(path, { bigint: true }).ino
-  await keeper().close()
-  is(lstatSync(path, { bigint: true }).ino, first)
-  size = 2
-  await keeper().close()
-  is((JSON.parse(readFileSync(path, 'utf8')) as { size: number }).size, 2)
+  const root = temporaryRoot()
+  const { head } = layoutOf(root)
+  const closed = async (work: (ledger: LocalLedger) => Promise<unknown> = async () => {}) => {
+    const ledger = await openLedger({ dir: root, create: 'if-missing', policy: false, actor: testActor })
+    await work(ledger)
+    await ledger.close()
+    return lstatSync(head, { bigint: true }).ino
+  }
+  const first = await closed()
+  is(await closed(), first)
+  const event = { action_type: 'system', outcome: 'success' } as const
+  ok((await closed((ledger) => ledger.audit.append({ events: [event] }))) !== first)
+  is(readHeadFile(head)?.size, 2)
+  await endsWithVerify(root)
 })
 
 replaced.run()

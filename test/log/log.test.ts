@@ -2,6 +2,7 @@ import { suite } from 'uvu'
 import { equal, is, ok, throws } from 'uvu/assert'
 import { LockstepError } from '../../src/errors.ts'
 import type { Entry } from '../../src/kernel/entry.ts'
+import { formatVersion } from '../../src/kernel/format.ts'
 import { hold } from '../../src/lease.ts'
 import { KeyedLog } from '../../src/log/keyed/log.ts'
 import { encode } from '../../src/log/keyed/rows/codec.ts'
@@ -233,7 +234,7 @@ async function rowsOf(views: KeyedLog): Promise<Record<string, number>> {
 log('does not open in a format it does not know', async () => {
   const { store } = await logOf(sampleEntries(3))
   for (const [format, code] of [
-    [2, 'FORMAT_TOO_NEW'],
+    [formatVersion + 1, 'FORMAT_TOO_NEW'],
     [1_000, 'FORMAT_TOO_NEW'],
     [0, 'LEDGER_FORMAT'],
   ] as const) {

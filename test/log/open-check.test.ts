@@ -4,8 +4,8 @@ import { LockstepError } from '../../src/errors.ts'
 import type { Entry } from '../../src/kernel/entry.ts'
 import { KeyedLog } from '../../src/log/keyed/log.ts'
 import * as keys from '../../src/log/keyed/rows/keys.ts'
-import type { HeadFile } from '../../src/log/level/open/head-file.ts'
 import { checkOpened } from '../../src/log/level/open/open-check.ts'
+import type { TreeHeadFile } from '../../src/log/log.ts'
 import { sha256 } from '../../src/log/sha256.ts'
 import { toHex } from '../../src/merkle/hash.ts'
 import { rootAt } from '../../src/merkle/tiles.ts'
@@ -22,7 +22,7 @@ const { log: whole, store: sample } = await logOf(sampleEntries(size), { store: 
 /** Checks a store as an open does; what it is refused with, or undefined. */
 function refusalOf(
   store: MemoryStore,
-  { logBytes = everything, headFile }: { logBytes?: number; headFile?: HeadFile } = {},
+  { logBytes = everything, headFile }: { logBytes?: number; headFile?: TreeHeadFile } = {},
 ): LockstepError | undefined {
   try {
     checkOpened(KeyedLog.open(store), store, { logBytes, headFile })
@@ -34,11 +34,10 @@ function refusalOf(
   }
 }
 
-const headAt = (at: number, members: Partial<HeadFile> = {}): HeadFile => ({
+const headAt = (at: number, members: Partial<TreeHeadFile> = {}): TreeHeadFile => ({
   origin: sampleMeta.origin,
   root: toHex(rootAt(at, whole.tiles, sha256)),
   size: at,
-  time: '2026-01-02T03:04:05.678Z',
   ...members,
 })
 

@@ -1,11 +1,17 @@
 import { generateKeyPairSync } from 'node:crypto'
 import { chmodSync, existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
 import { suite } from 'uvu'
 import { equal, is, match, ok } from 'uvu/assert'
+import { createKey } from '../../src/disk/key-file.ts'
 import { type Layout, layoutOf } from '../../src/disk/layout.ts'
 import type { Code } from '../../src/errors.ts'
 import { hold } from '../../src/lease.ts'
 import type { LocalLedger } from '../../src/ledger.ts'
+import { readHeadFile } from '../../src/log/level/open/head-file.ts'
+import { sha256 } from '../../src/log/sha256.ts'
+import { signCheckpoint } from '../../src/merkle/checkpoint.ts'
+import { formatVkey, keyIdOf } from '../../src/merkle/vkey.ts'
 import { built } from '../support/damage.ts'
 import { temporaryRoot, testActor } from '../support/ledger.ts'
 import { asPlainError, refusalOf } from '../support/opening.ts'
@@ -15,7 +21,7 @@ import { asPlainError, refusalOf } from '../support/opening.ts'
 const { openLedger } = await built<typeof import('../../src/open.ts')>('open.js')
 const beside = suite('a damaged file beside the database')
 
-type Change = (layout: Layout) => void
+type Change = (layout: Layout) => void | Promise<void>
 type Row = [what: string, code: Code, change: Change]
 
 const cut =
@@ -38,6 +44,25 @@ const head =
   (members: Record<string, unknown>): Change =>
   (layout) =>
     writeFileSync(layout.head, JSON.stringify({ ...JSON.parse(readFileSync(layout.head, 'utf8')), ...members }))
+const hex = 'ab'.repeat(32)
+const note = (change: (text: string) => string): Change => {
+  return (layout) => {
+    const { checkpoint, format } = JSON.parse(readFileSync(layout.head, 'utf8'))
+    writeFileSync(layout.head, JSON.stringify({ checkpoint: change(checkpoint), format }))
+  }
+}
+const unsigned: Change = (layout) => {
+  const { note: _, ...head } = readHeadFile(layout.head) ?? {}
+  writeFileSync(layout.head, JSON.stringify({ ...head, time: '' }))
+}
+/** The same head of the same ledger, by a key that anybody can make. */
+const signedByOther: Change = async (layout) => {
+  const { origin = '', root = '', size = 0 } = readHeadFile(layout.head) ?? {}
+  const { publicKey, sign } = createKey(join(temporaryRoot(), 'key'))
+  const signer = { keyId: keyIdOf({ name: origin, publicKey }, sha256), name: origin, sign }
+  const checkpoint = await signCheckpoint({ origin, root: Buffer.from(root, 'hex'), size }, signer)
+  writeFileSync(layout.head, JSON.stringify({ checkpoint, format: 2 }))
+}
 const config =
   (text: string): Change =>
   (layout) =>
@@ -51,11 +76,15 @@ const refusedAtOpen: Row[] = [
   ['a head file that is cut', 'LEDGER_CORRUPT', cut('head')],
   ['an empty head file', 'LEDGER_CORRUPT', emptied('head')],
   ['a head file that is a folder', 'LEDGER_CORRUPT', folderInstead('head')],
-  ['a head file of another ledger', 'LEDGER_CORRUPT', head({ origin: 'lockstep.local/another' })],
-  ['a head file newer than the database', 'LEDGER_CORRUPT', head({ size: 5 })],
-  ['a head file with another root', 'LEDGER_CORRUPT', head({ root: 'ab'.repeat(32) })],
-  ['a head file with another root of an earlier size', 'LEDGER_CORRUPT', head({ size: 2, root: 'ab'.repeat(32) })],
-  ['a head file of no size', 'LEDGER_CORRUPT', head({ size: -1 })],
+  ['a head file that is missing', 'LEDGER_CORRUPT', (layout) => rmSync(layout.head)],
+  ['a head file without a signature', 'LEDGER_CORRUPT', note((text) => `${text.split('\n\n')[0]}\n\n`)],
+  ['a head file as format 1 had it', 'LEDGER_CORRUPT', unsigned],
+  ['a head file with a wrong signature', 'LEDGER_CORRUPT', note((text) => text.replace('\n4\n', '\n3\n'))],
+  ['a head file that another key signed', 'LEDGER_CORRUPT', signedByOther],
+  ['a head file that the database does not reach', 'LEDGER_CORRUPT', head({ reached: { root: hex, size: 5 } })],
+  ['a head file with another root', 'LEDGER_CORRUPT', head({ reached: { root: hex, size: 4 } })],
+  ['a head file with another root of an earlier size', 'LEDGER_CORRUPT', head({ reached: { root: hex, size: 2 } })],
+  ['a head file of no size', 'LEDGER_CORRUPT', head({ reached: { root: hex, size: -1 } })],
   ['a head file with a member too many', 'LEDGER_CORRUPT', head({ more: 1 })],
 ]
 
@@ -63,9 +92,14 @@ for (const [what, code, change] of refusedAtOpen) {
   beside(`${what} is ${code} at every open, and nothing is lost once it is repaired`, () =>
     withClosed(async (layout, before) => {
       const right = readFileSync(layout.head)
-      change(layout)
-      for (let time = 0; time < 2; time += 1) is((await refusalOf(open(layout))).code, code)
-      rmSync(layout.head, { recursive: true })
+      await change(layout)
+      for (const snapshot of [false, true, false]) {
+        const opening = openLedger({ dir: layout.root, actor: testActor, open_wait_s: 0, snapshot })
+        const { hint = '', ...refused } = await refusalOf(opening)
+        is(refused.code, code)
+        ok(hint.includes('lockstep verify --accept-missing-head'), hint)
+      }
+      rmSync(layout.head, { force: true, recursive: true })
       writeFileSync(layout.head, right, { mode: 0o600 })
       equal(await lookedAt(layout), before)
     }),
@@ -78,7 +112,6 @@ const refusedAtSigning: Row[] = [
   ['a key that is a folder', 'LEDGER_CORRUPT', folderInstead('key')],
   ['a key that is gone', 'NOT_FOUND', (layout) => rmSync(layout.key)],
   ['a key that others can read', 'FILE_DENIED', (layout) => chmodSync(layout.key, 0o644)],
-  ['the key of another ledger', 'LEDGER_CORRUPT', key(() => pemOf('ed25519'))],
   ['a key for another purpose', 'LEDGER_CORRUPT', key(() => pemOf('x25519'))],
 ]
 
@@ -86,7 +119,7 @@ for (const [what, code, change] of refusedAtSigning) {
   beside(`${what} is ${code} when something is signed, and locks still work`, () =>
     withClosed(async (layout) => {
       const right = readFileSync(layout.key)
-      change(layout)
+      await change(layout)
       const ledger = await open(layout)
       try {
         is((await refusalOf(Promise.resolve().then(() => ledger.head.signed()))).code, code)
@@ -110,13 +143,30 @@ function pemOf(type: 'ed25519' | 'x25519'): string | Buffer {
     : generateKeyPairSync('x25519').privateKey.export(options)
 }
 
-beside('without its head file the ledger opens, and writes a new one when it is closed', () =>
+for (const name of ['key', 'vkey'] as const) {
+  const what = name === 'key' ? 'the private key' : 'the public key'
+  beside(`${what} of another ledger is LEDGER_CORRUPT at every open, and the message names the file`, () =>
+    withClosed(async (layout, before) => {
+      const right = readFileSync(layout[name])
+      const { publicKey } = createKey(join(temporaryRoot(), 'key'))
+      const other = name === 'key' ? pemOf('ed25519') : `${formatVkey({ name: 'other', publicKey }, sha256)}\n`
+      writeFileSync(layout[name], other)
+      for (const snapshot of [false, true]) {
+        const opening = openLedger({ dir: layout.root, actor: testActor, open_wait_s: 0, snapshot })
+        const { code, message } = await refusalOf(opening)
+        is(code, 'LEDGER_CORRUPT')
+        ok(message.includes(layout[name]), message)
+      }
+      writeFileSync(layout[name], right)
+      equal(await lookedAt(layout), before)
+    }),
+  )
+}
+
+beside('without its public key the ledger opens: the entry that names it has the line', () =>
   withClosed(async (layout, before) => {
-    const text = JSON.parse(readFileSync(layout.head, 'utf8'))
-    rmSync(layout.head)
+    rmSync(layout.vkey)
     equal(await lookedAt(layout), before)
-    const { root, size } = JSON.parse(readFileSync(layout.head, 'utf8'))
-    equal([root, size], [text.root, text.size])
   }),
 )
 

@@ -103,7 +103,8 @@ opening('of a database older than its head file is refused, of one newer than th
   const newer = readFileSync(layout.head, 'utf8')
   copyFileSync(older, layout.head)
   is(await openOnce(layout), size + 1)
-  writeFileSync(layout.head, newer.replace(`"size":${size + 1}`, `"size":${size + 2}`))
+  const ahead = { root: 'ab'.repeat(32), size: size + 2 }
+  writeFileSync(layout.head, JSON.stringify({ ...JSON.parse(newer), reached: ahead }))
   const { code, details } = await refusalAt(layout)
   equal([code, details.head_size, details.size], ['LEDGER_CORRUPT', size + 2, size + 1])
   writeFileSync(layout.head, newer)

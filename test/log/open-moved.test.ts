@@ -59,7 +59,7 @@ moving('is not created again by what an open ledger writes beside its database',
   const evidence = evidenceOf(process.pid)
   const note = { evidence, file: join(layout.root, 'x'), nonce: 'n', run_id: 'r' }
   const refusals = [
-    await refusalOf(takeSnapshot(log, layout, 'n')),
+    await refusalOf(takeSnapshot(log, layout, { later, nonce: 'n' })),
     await refusalOf(ExportFiles.note(layout.exports, note)),
     await refusalOf(keepPolicyText(layout, '0'.repeat(64), 'lanes: {}')),
   ]
@@ -70,5 +70,10 @@ moving('is not created again by what an open ledger writes beside its database',
   is(await openOnce(layout), size)
   await endsWithVerify(layout.root)
 })
+
+/** These copies are not asked to sign. */
+function later(): never {
+  throw new Error('no later copy is needed')
+}
 
 moving.run()

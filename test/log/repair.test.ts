@@ -104,7 +104,8 @@ repair('does not put back a database that does not verify or is behind the head 
   equal(contentsOf(layout.ledger), before)
   copyFiles(whole.ledger, join(layout.evidence, 'damaged-1-x'))
   const head = readFileSync(layout.head, 'utf8')
-  writeFileSync(layout.head, head.replace(`"size":${size}`, `"size":${size + 1}`))
+  const ahead = { root: 'ab'.repeat(32), size: size + 1 }
+  writeFileSync(layout.head, JSON.stringify({ ...JSON.parse(head), reached: ahead }))
   is((await run(layout)).status, 6)
   equal(contentsOf(layout.ledger), before)
   writeFileSync(layout.head, head)

@@ -108,6 +108,36 @@ test('that ends at any call of the file system leaves a readable folder, and the
   })
 })
 
+test('in any order with appends and crashes leaves a folder that is readable all the time', async () => {
+  const rounds = Number(process.env.LOCKSTEP_ROUNDS ?? 2)
+  await withLedger(async (ledger) => {
+    const calls = failingCalls()
+    for (let round = 0; round < Math.min(rounds, 30); round += 1) {
+      const dir = join(temporaryRoot(), 'tiles')
+      let published = 0
+      for (let done = 0; done < 12; done += 1) {
+        await appendEvents(ledger, [0, 1, random(300), 256][random(4)] ?? 0)
+        const entries = random(2) === 0
+        const isCrash = random(3) === 0
+        const fault = { code: 'EIO', from: 1 + random(150), to: Number.POSITIVE_INFINITY, isArmed: isCrash }
+        await calls
+          .during(fault, () => exportTiles(ledger.tiles, { dir, entries }))
+          .catch((error) => {
+            if (!isCrash) throw error
+          })
+        for (const name of existsSync(dir) ? readdirSync(dir) : []) {
+          if (name.startsWith('.')) rmSync(join(dir, name), { recursive: true })
+        }
+        if (!existsSync(join(dir, 'checkpoint'))) continue
+        const isWhole = entries && (!isCrash || calls.failed.length === 0)
+        const size = await checkTiles(tilesIn(dir), { entries: isWhole })
+        ok(size >= published, `${size} after ${published}`)
+        published = size
+      }
+    }
+  })
+})
+
 test('refuses a checkpoint that the ledger does not extend, and leaves everything as it was', async () => {
   const dir = temporaryRoot()
   await withLedger(async (ledger, root) => {

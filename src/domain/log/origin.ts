@@ -1,7 +1,7 @@
 import * as z from 'zod'
 import { defineAggregate, stream } from '../../kernel/aggregate.ts'
 import { type Command, type Context, type Decision, type LoadedRows, refuse } from '../../kernel/decider.ts'
-import { ledgerIdSchema, originSchema } from '../../kernel/ids.ts'
+import { ledgerIdSchema, originSchema, reasonSchema } from '../../kernel/ids.ts'
 import {
   type ConfigCommand,
   configEvents,
@@ -53,6 +53,26 @@ const upgraded = z.strictObject({
 })
 export type UpgradedData = z.infer<typeof upgraded>
 
+/**
+ * The head file was missing, or was not a head of this ledger, and an operator went on without it. `root` and `size` are
+ * of the tree as it was found. What others changed before this entry cannot be found with the head file (ADR 0063).
+ */
+const headAccepted = z.strictObject({
+  /** The name under `.lockstep/evidence` of the file that was set aside; null if none was there. */
+  kept: z.string().max(200).nullable(),
+  /** Why the ledger was refused. */
+  problem: z.string().max(1_000),
+  reason: reasonSchema.nullable(),
+  root: z.string().regex(/^[0-9a-f]{64}$/),
+  size: z.int().min(1),
+})
+export type HeadAcceptedData = z.infer<typeof headAccepted>
+
+export interface AcceptHead extends Command {
+  type: 'ledger.accept_head'
+  data: HeadAcceptedData
+}
+
 export interface CreateLedger extends Command {
   type: 'ledger.create'
   /** The text of the configuration. */
@@ -74,7 +94,13 @@ export interface RestoreLedger extends Command {
 export const originAggregate = defineAggregate({
   commands: ['ledger', 'config'],
   streams: { [ledgerStream]: stream({ evolve: evolveLedger }) },
-  events: { 'ledger.created': created, 'ledger.restored': restored, 'ledger.upgraded': upgraded, ...configEvents },
+  events: {
+    'ledger.created': created,
+    'ledger.restored': restored,
+    'ledger.upgraded': upgraded,
+    'ledger.head_accepted': headAccepted,
+    ...configEvents,
+  },
   rendering: {
     'ledger.created': {
       action_type: 'system',
@@ -96,6 +122,13 @@ export const originAggregate = defineAggregate({
       severity: 'info',
       target: { target_type: 'system', name: 'format', operation: 'ledger.upgrade' },
       outcome_reason: [],
+    },
+    'ledger.head_accepted': {
+      action_type: 'system',
+      outcome: 'success',
+      severity: 'critical',
+      target: { target_type: 'system', name: 'head', operation: 'ledger.accept_head' },
+      outcome_reason: ['reason', 'problem'],
     },
     'config.loaded': {
       action_type: 'policy_change',
@@ -120,7 +153,7 @@ export const originAggregate = defineAggregate({
   decide,
 })
 
-type LedgerCommand = ConfigCommand | CreateLedger | RestoreLedger | UpgradeLedger
+type LedgerCommand = AcceptHead | ConfigCommand | CreateLedger | RestoreLedger | UpgradeLedger
 
 /** Refusals: LEDGER_EXISTS, for a creation; those of `decideConfig`. */
 function decide(command: LedgerCommand, context: Context, rows: LoadedRows): Decision {
@@ -129,6 +162,8 @@ function decide(command: LedgerCommand, context: Context, rows: LoadedRows): Dec
       return decideConfig(command, context, rows)
     case 'ledger.restore':
       return { kind: 'append', events: [{ type: 'ledger.restored', stream: ledgerStream, data: command.data }] }
+    case 'ledger.accept_head':
+      return { kind: 'append', events: [{ type: 'ledger.head_accepted', stream: ledgerStream, data: command.data }] }
     case 'ledger.upgrade':
       return { kind: 'append', events: [{ type: 'ledger.upgraded', stream: ledgerStream, data: command.data }] }
     case 'ledger.create': {

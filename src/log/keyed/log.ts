@@ -14,6 +14,7 @@ import type {
   Meta,
   NewMeta,
   Recorded,
+  SignedHead,
   TreeHeadFile,
   ViewWrite,
 } from '../log.ts'
@@ -83,10 +84,7 @@ export class KeyedLog extends KeyedReader implements Log {
     })
   }
 
-  /**
-   * Starts a log in an empty store by writing the meta and head rows, synced. Only a copy of another ledger's entries
-   * has an older format.
-   */
+  /** Starts a log in an empty store by writing the meta and head rows, synced. A salvaged copy keeps its format. */
   static async create<L extends KeyedLog>(
     this: OverStore<L>,
     store: Store,
@@ -219,6 +217,14 @@ export class KeyedLog extends KeyedReader implements Log {
   /** The tree head that the engine keeps outside the store; undefined if it keeps none. */
   headFile(): TreeHeadFile | undefined {
     return undefined
+  }
+
+  sign(_size: number): Promise<SignedHead> {
+    throw new LockstepError('INVARIANT_VIOLATED', 'this log has no engine that signs')
+  }
+
+  keepHead(): Promise<boolean> {
+    throw new LockstepError('INVARIANT_VIOLATED', 'this log has no engine that keeps a head')
   }
 
   /** Does work on the store that must not overlap a write. Rejects if an earlier write failed. */

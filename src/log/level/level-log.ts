@@ -1,11 +1,12 @@
 import type { Layout } from '../../disk/layout.ts'
 import { invariant } from '../../errors.ts'
 import { limits } from '../../kernel/limits.ts'
+import { Heads } from '../heads.ts'
 import { KeyedLog } from '../keyed/log.ts'
-import type { Appended } from '../log.ts'
-import { treeHeadOf } from '../tiles.ts'
+import type { Appended, SignedHead, TreeHeadFile } from '../log.ts'
+import { signerOf } from '../signer.ts'
 import { fingerprint } from './files.ts'
-import { type HeadFile, readHeadFile } from './open/head-file.ts'
+import { headPlace, readHeadFile } from './open/head-file.ts'
 import { HeadKeeper } from './open/head-keeper.ts'
 import type { Custody } from './owner/custody.ts'
 import { removeOwner, writeOwner } from './owner/owner.ts'
@@ -18,27 +19,62 @@ interface Place {
   layout: Layout
 }
 
+/** A private copy of a database. */
+interface Copied {
+  /** The copy of the head file. */
+  head: string
+  ledger: string
+  /** Called after the database was closed. */
+  removed: () => void
+  sign: (size: number) => Promise<SignedHead>
+}
+
 /** A log in LevelDB. It is opened by `openLog`; without that it has no place, and only reads and writes its store. */
 export class LevelLog extends KeyedLog {
-  #place: (Place & { heads: HeadKeeper }) | undefined
-  /** For a copy: its head file, and what is done after its database was closed. */
-  copied: { head: string; ledger: string; removed: () => void } | undefined
+  #place: (Place & { heads: Heads; keeper: HeadKeeper }) | undefined
+  copied: Copied | undefined
 
-  /** Called once, when the database was opened and belongs to this process. */
-  takePlace({ copy, custody, layout }: Place): void {
+  /** Called once, when the database was opened and belongs to this process. `last` is the head file, which was checked. */
+  takePlace({ copy, custody, last, layout }: Place & { last: TreeHeadFile | undefined }): void {
     this.custody = custody
-    this.#place = { copy, custody, heads: new HeadKeeper(layout.head, () => treeHeadOf(this), custody), layout }
+    const { read, write } = headPlace(layout.head)
+    const place = {
+      read,
+      write: async (file: TreeHeadFile) => {
+        if (!custody.isOurs()) custody.assertInPlace()
+        await write(file)
+      },
+    }
+    const signed = last?.note === undefined ? undefined : last
+    const heads = new Heads({ last: signed, log: this, place, signer: () => signerOf(this, layout) })
+    this.#place = { copy, custody, heads, keeper: new HeadKeeper(heads, custody), layout }
+  }
+
+  /** Whether this process has the ledger open, and not a copy. */
+  get isOwner(): boolean {
+    return this.#place !== undefined
   }
 
   /** The tree head kept outside the database. It is never ahead of the database. */
-  override headFile(): HeadFile | undefined {
+  override headFile(): TreeHeadFile | undefined {
     const path = this.copied?.head ?? this.#place?.layout.head
     return path === undefined ? undefined : readHeadFile(path)
   }
 
+  override async sign(size: number): Promise<SignedHead> {
+    const signer = this.#place?.heads ?? this.copied
+    invariant(signer !== undefined, 'only an opened log or a copy of one is signed')
+    return signer.sign(size)
+  }
+
+  override async keepHead(): Promise<boolean> {
+    invariant(this.#place !== undefined, 'only an opened log keeps its head')
+    return this.#place.heads.keep()
+  }
+
   override async append(...batch: Parameters<KeyedLog['append']>): Promise<Appended> {
     const appended = await super.append(...batch)
-    this.#place?.heads.touch()
+    this.#place?.keeper.touch()
     return appended
   }
 
@@ -72,7 +108,7 @@ export class LevelLog extends KeyedLog {
       return
     }
     try {
-      await place.heads.close()
+      await place.keeper.close()
     } finally {
       await this.#leave(place)
     }

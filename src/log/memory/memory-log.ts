@@ -1,6 +1,9 @@
+import { invariant } from '../../errors.ts'
+import { Heads } from '../heads.ts'
 import { KeyedLog } from '../keyed/log.ts'
 import type { KeyedSnapshot } from '../keyed/reader.ts'
-import type { Key, NewMeta, Values } from '../log.ts'
+import type { Key, Log, NewMeta, SignedHead, Values } from '../log.ts'
+import type { Signer } from '../signer.ts'
 import { type MemoryStore, memoryStore } from './memory-store.ts'
 
 /** How a log in memory behaves. */
@@ -10,6 +13,8 @@ export interface MemoryOptions {
   /** Called once the log is closed. */
   closed?: (() => void) | undefined
   selfCheck?: boolean | undefined
+  /** Signs its tree heads. */
+  signer?: ((log: Log) => Promise<Signer>) | undefined
   /** For tests: the store, for example one that fails. */
   store?: MemoryStore | undefined
 }
@@ -18,6 +23,7 @@ export interface MemoryOptions {
 export class MemoryLog extends KeyedLog {
   #options: MemoryOptions = {}
   #store = memoryStore()
+  #heads = new Heads({ last: undefined, log: this, signer: () => this.#signer() })
 
   static async begin(meta: NewMeta, options: MemoryOptions = {}): Promise<MemoryLog> {
     const { store = memoryStore() } = options
@@ -44,7 +50,22 @@ export class MemoryLog extends KeyedLog {
     const log = MemoryLog.open(store)
     log.#store = store
     log.#options = { delay: this.#options.delay }
+    // One process has one history of signed heads.
+    log.#heads = this.#heads
     return log
+  }
+
+  override sign(size: number): Promise<SignedHead> {
+    return this.#heads.sign(size)
+  }
+
+  override keepHead(): Promise<boolean> {
+    return this.#heads.keep()
+  }
+
+  #signer(): Promise<Signer> {
+    invariant(this.#options.signer !== undefined, 'a log that signs has a signer')
+    return this.#options.signer(this)
   }
 
   override async close(): Promise<void> {

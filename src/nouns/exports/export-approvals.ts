@@ -7,7 +7,7 @@ import type { Entry } from '../../kernel/entry.ts'
 import { given } from '../../kernel/given.ts'
 import { leafHashOfText } from '../../log/leaf.ts'
 import { sha256 } from '../../log/sha256.ts'
-import { checkpointOf, isSignatureOf, signerOf } from '../../log/signer.ts'
+import { isSignatureOf } from '../../log/signer.ts'
 import { inclusionProofsOf, overTiles } from '../../log/tiles.ts'
 import { verifySignedCheckpoint } from '../../merkle/checkpoint.ts'
 import { fromHex, toHex } from '../../merkle/hash.ts'
@@ -28,7 +28,7 @@ export interface ProvenApprovals {
  * if the export names no approval. Errors: those of `signerOf`. Cost: two reads and two proofs for each approval.
  */
 export async function proveApprovals(
-  { layout, log, views }: Core,
+  { log, views }: Core,
   approvalIds: readonly string[],
   size: number,
 ): Promise<ProvenApprovals | undefined> {
@@ -56,7 +56,7 @@ export async function proveApprovals(
   return {
     approvals,
     files: new Map([
-      ['approvals/checkpoint', await checkpointOf(log, await signerOf(log, layout), at)],
+      ['approvals/checkpoint', (await log.sign(at)).note],
       ['approvals/consistency.json', `${JSON.stringify({ from: size, proof: between, to: at })}\n`],
       ['approvals/entries.jsonl', lines.entries.join('')],
       ['approvals/inclusion.jsonl', lines.proofs.join('')],

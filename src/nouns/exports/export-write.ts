@@ -24,7 +24,7 @@ import type { Entry } from '../../kernel/entry.ts'
 import { limits } from '../../kernel/limits.ts'
 import { unpinned } from '../../kernel/vocabulary.ts'
 import { leafHashOfText } from '../../log/leaf.ts'
-import { checkpointOf, type Signer, signerOf } from '../../log/signer.ts'
+import { type Signer, signerOf } from '../../log/signer.ts'
 import { inclusionProofsOf, rootOf } from '../../log/tiles.ts'
 import { toBase64, toHex } from '../../merkle/hash.ts'
 import { chainOfStream, walked } from '../../views/chains.ts'
@@ -103,7 +103,7 @@ async function assemble(
   const texts = new Map<string, string>([
     ...(proven?.files ?? []),
     ['README.txt', readmeOf(manifest.bundle_id, proven !== undefined)],
-    ['checkpoint', await checkpointOf(core.log, signer, size)],
+    ['checkpoint', (await core.log.sign(size)).note],
     ['key.pub', `${signer.vkey}\n`],
     ['manifest.json', `${manifestText}\n`],
   ])

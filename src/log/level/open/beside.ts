@@ -23,6 +23,7 @@ import { LockstepError, systemCodeOf } from '../../../errors.ts'
 import { limits } from '../../../kernel/limits.ts'
 import { corrupt } from '../../corrupt.ts'
 import { failureOf } from '../../failure.ts'
+import type { TreeHeadFile } from '../../log.ts'
 import { linkTables } from '../copy-database.ts'
 import { databaseFiles, dropEvidence, fingerprint, logBytes, syncFile } from '../files.ts'
 import { LevelLog } from '../level-log.ts'
@@ -30,9 +31,11 @@ import { isKnownAlive, readOwner } from '../owner/owner.ts'
 import { numberOf } from '../seen-files.ts'
 import { openStore } from '../store.ts'
 import { readWal } from '../wal/wal.ts'
+import { checkHead, checkKeys } from './check-head.ts'
 import { checkInChild, doubtOf, isOfThisBoot } from './doubt.ts'
-import { type HeadFile, readHeadFile } from './head-file.ts'
+import { readHeadFile } from './head-file.ts'
 import { checkOpened } from './open-check.ts'
+import { signOnCopy } from './sign-on-copy.ts'
 import { copyIfThere, removeAtEnd } from './snapshot-files.ts'
 
 interface Asked {
@@ -74,18 +77,21 @@ export async function openBeside({ isExpendable = false, layout }: Asked): Promi
   const stopWatching = removeAtEnd(folder)
   try {
     for (const made of [folder, copy.home]) mkdirSync(made, { mode: 0o700 })
-    copyIfThere(layout.head, copy.head)
-    const headFile = readHeadFile(copy.head)
     let found: string | undefined
     for (let tries = 1; ; tries += 1) {
       try {
+        // A later format states itself in this file, and only a file is copied.
+        readHeadFile(layout.head)
+        copyIfThere(layout.head, copy.head)
+        const headFile = readHeadFile(copy.head)
         const { log, release } = await openCopy({ isExpendable, layout }, copy, headFile)
         const removed = () => {
           release()
           stopWatching()
           dropEvidence(folder)
         }
-        log.copied = { head: copy.head, ledger: copy.ledger, removed }
+        const sign = (size: number) => signOnCopy(log, { layout, later: () => openBeside({ layout }), size })
+        log.copied = { head: copy.head, ledger: copy.ledger, removed, sign }
         return log
       } catch (error) {
         if (!existsSync(layout.home)) throw noLedger(layout.root)
@@ -119,7 +125,7 @@ export function isWritable({ home, ledger }: Layout): boolean {
 async function openCopy(
   { isExpendable, layout }: Asked,
   copy: Layout,
-  headFile: HeadFile | undefined,
+  headFile: TreeHeadFile | undefined,
 ): Promise<{ log: LevelLog; release: () => void }> {
   mkdirSync(copy.ledger, { mode: 0o700 })
   const owner = readOwner(layout.owner)
@@ -140,6 +146,8 @@ async function openCopy(
     try {
       const log = LevelLog.open(store)
       checkOpened(log, store, kept)
+      await checkHead(log, headFile)
+      checkKeys(log, layout)
       return { log, release }
     } catch (error) {
       await store.close()

@@ -1,29 +1,49 @@
-import { LockstepError } from '../../../errors.ts'
+import { type Details, LockstepError } from '../../../errors.ts'
 import { toHex } from '../../../merkle/hash.ts'
-import type { HeadFile } from './head-file.ts'
+import { identitySeqs } from '../../head-keys.ts'
+import { decodeEntry } from '../../keyed/rows/codec.ts'
+import { entryKey } from '../../keyed/rows/keys.ts'
+import type { StoreReader } from '../../keyed/store.ts'
+import type { Meta, TreeHeadFile } from '../../log.ts'
 
-/** Checks that the log once had the tree head in the head file. Errors: LEDGER_CORRUPT. */
+/** Checks that the log once had each tree head in the head file. `origins` are its names. Errors: LEDGER_CORRUPT. */
 export function compareHeadFile(
-  headFile: Omit<HeadFile, 'time'>,
-  log: { origin: string; size: number },
+  headFile: TreeHeadFile,
+  log: { origins: readonly string[]; size: number },
   rootAtSize: (size: number) => Uint8Array,
 ): void {
-  if (headFile.origin !== log.origin) {
-    throw headFileDiffers(`the head file belongs to ${headFile.origin}, but the database belongs to ${log.origin}`)
+  const { origin, reached, root, size } = headFile
+  if (!log.origins.includes(origin)) {
+    throw headFileCorrupt(`the head file belongs to ${origin}, but the database belongs to ${log.origins[0]}`)
   }
-  if (headFile.size > log.size) {
-    const what = `the ledger had ${headFile.size} entries and now has ${log.size}: it was truncated or rolled back`
-    throw headFileDiffers(what, { seq: log.size, head_size: headFile.size, size: log.size })
-  }
-  if (toHex(rootAtSize(headFile.size)) !== headFile.root) {
-    const what = `the ledger’s root at size ${headFile.size} differs from the root in .lockstep/head`
-    throw headFileDiffers(what, { size: headFile.size })
+  for (const head of [{ root, size }, ...(reached === undefined ? [] : [reached])]) {
+    if (head.size > log.size) {
+      const what = `the ledger had ${head.size} entries and now has ${log.size}: it was truncated or rolled back`
+      throw headFileCorrupt(what, { seq: log.size, head_size: head.size, size: log.size })
+    }
+    if (toHex(rootAtSize(head.size)) !== head.root) {
+      const what = `the ledger’s root at size ${head.size} differs from the root in .lockstep/head`
+      throw headFileCorrupt(what, { size: head.size })
+    }
   }
 }
 
-function headFileDiffers(what: string, details = {}): LockstepError {
+/** The names that a ledger has and had. Cost: a read for each name that it had. Errors: LEDGER_CORRUPT. */
+export function originsIn(reader: Pick<StoreReader, 'get'>, meta: Meta): string[] {
+  const former = identitySeqs(meta).slice(0, -1)
+  const named = former.map((seq) => {
+    const key = entryKey(seq)
+    const value = reader.get(key)
+    return value === undefined ? meta.origin : String(decodeEntry(key, value).data.origin)
+  })
+  return [meta.origin, ...named]
+}
+
+/** LEDGER_CORRUPT: the head file is evidence that the database was set back or replaced, or was itself replaced. */
+export function headFileCorrupt(what: string, details: Details = {}, cause?: unknown): LockstepError {
   return new LockstepError('LEDGER_CORRUPT', what, {
     details: { check: 'head_file', ...details },
-    hint: 'An older copy of the database was restored, or its newest log was truncated. Restore a copy that is at least as new as .lockstep/head.',
+    hint: 'An older copy of the database was restored, its newest log was truncated, or .lockstep/head was changed. Restore a copy of .lockstep that is at least as new as .lockstep/head. If there is none, "lockstep verify --accept-missing-head" goes on with the database as it is, and an entry records that.',
+    cause,
   })
 }

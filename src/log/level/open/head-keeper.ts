@@ -1,4 +1,5 @@
-import { type HeadFile, readHeadFile, writeHeadFile } from './head-file.ts'
+import { limits } from '../../../kernel/limits.ts'
+import type { Heads } from '../../heads.ts'
 
 const refreshMillis = 1_000
 
@@ -8,44 +9,46 @@ const refreshMillis = 1_000
  * an older state.
  */
 export class HeadKeeper {
-  readonly #path: string
-  readonly #head: () => Omit<HeadFile, 'time'>
-  readonly #custody: { isOurs(): boolean } | undefined
+  readonly #heads: Heads
+  readonly #custody: { isOurs(): boolean }
   #timer: NodeJS.Timeout | undefined
+  #isTouched = false
+  #isClosed = false
   #writing: Promise<void> = Promise.resolve()
   #failure: unknown
 
   /** Nothing is written if the ledger is no longer in its place, because the file would belong to another ledger. */
-  constructor(path: string, head: () => Omit<HeadFile, 'time'>, custody?: { isOurs(): boolean }) {
-    this.#path = path
-    this.#head = head
+  constructor(heads: Heads, custody: { isOurs(): boolean }) {
+    this.#heads = heads
     this.#custody = custody
   }
 
   /** Call after each append. */
   touch(): void {
+    this.#isTouched = true
+    if (this.#isClosed) return
     this.#timer ??= setTimeout(() => {
-      this.#timer = undefined
-      // Writes run one after the other, even on a slow disk, because they share a temporary file.
-      this.#writing = this.#writing.then(() => this.#write())
+      this.#isTouched = false
+      this.#writing = this.#keep().finally(() => {
+        // Only now, so that a slow signer gets no second request meanwhile.
+        this.#timer = undefined
+        if (this.#isTouched) this.touch()
+      })
     }, refreshMillis).unref()
   }
 
   async close(): Promise<void> {
+    this.#isClosed = true
     clearTimeout(this.#timer)
-    await this.#writing
     this.#failure = undefined
-    if (this.#custody?.isOurs() === false) return
-    const { root, size } = this.#head()
-    const kept = readHeadFile(this.#path)
-    if (kept?.size !== size || kept.root !== root) await this.#write()
+    await Promise.all([this.#keep(limits.closeSignMillisMax), this.#writing])
     if (this.#failure !== undefined) throw this.#failure
   }
 
-  async #write(): Promise<void> {
-    if (this.#custody?.isOurs() === false) return
-    await writeHeadFile(this.#path, { ...this.#head(), time: new Date().toISOString() }).catch((error: unknown) => {
-      this.#failure = error
+  async #keep(millisMax?: number): Promise<void> {
+    if (!this.#custody.isOurs()) return
+    await this.#heads.keep(millisMax).catch((error: unknown) => {
+      if (this.#custody.isOurs()) this.#failure = error
     })
   }
 }

@@ -8,9 +8,9 @@ import type { StoredHead } from '../../keyed/rows/head-row.ts'
 import * as keys from '../../keyed/rows/keys.ts'
 import type { Store } from '../../keyed/store.ts'
 import { leafHashOf } from '../../leaf.ts'
+import type { TreeHeadFile } from '../../log.ts'
 import { sha256 } from '../../sha256.ts'
-import { compareHeadFile } from './compare-head-file.ts'
-import type { HeadFile } from './head-file.ts'
+import { compareHeadFile, originsIn } from './compare-head-file.ts'
 
 /**
  * The checks that every open makes before it trusts the database, because LevelDB opens a damaged log without an error.
@@ -28,7 +28,7 @@ export function checkOpened(
     logBytes,
     headFile,
     logHead,
-  }: { logBytes: number; headFile: HeadFile | undefined; logHead?: Pick<StoredHead, 'root' | 'size'> | undefined },
+  }: { logBytes: number; headFile: TreeHeadFile | undefined; logHead?: Pick<StoredHead, 'root' | 'size'> | undefined },
 ): void {
   const { size, root } = log.head()
   const leaves = new LeafReader(log.tiles)
@@ -47,8 +47,9 @@ export function checkOpened(
   }
   const { origin } = log.meta
   const seen = logHead === undefined ? [] : [{ origin, root: toHex(logHead.root), size: logHead.size }]
+  const origins = originsIn(store, log.meta)
   for (const expected of headFile === undefined ? seen : [headFile, ...seen]) {
-    compareHeadFile(expected, { origin, size }, (at) => rootFromTiles(log, at))
+    compareHeadFile(expected, { origins, size }, (at) => rootFromTiles(log, at))
   }
 }
 

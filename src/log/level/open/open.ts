@@ -11,7 +11,6 @@ import { Guard } from '../owner/guard.ts'
 import {
   isKnownAlive,
   isKnownGone,
-  type OpenOwner,
   type Owner,
   ownerReader,
   readOwner,
@@ -23,6 +22,8 @@ import { placeOf } from '../owner/place.ts'
 import { openStore } from '../store.ts'
 import type { Wal } from '../wal/wal.ts'
 import { isWritable, openBeside } from './beside.ts'
+import { busy, servedBy } from './busy.ts'
+import { checkHead, checkKeys } from './check-head.ts'
 import { cleanUp } from './clean-up.ts'
 import { checkInChild, doubtOf, isOfThisBoot } from './doubt.ts'
 import { readHeadFile } from './head-file.ts'
@@ -51,6 +52,8 @@ export interface OpenOptions {
   isExpendable?: boolean
   /** Opens a copied or moved ledger, to say which ledger it is. */
   isAdopting?: boolean
+  /** Opens a ledger whose head file is missing. An entry must record that. */
+  acceptsMissingHead?: boolean | undefined
   /** For tests: wraps the store, for example to make it fail. */
   wrapStore?: ((store: Store) => Store) | undefined
 }
@@ -88,7 +91,7 @@ export async function openLog(options: OpenOptions): Promise<LevelLog> {
     const isOver = now >= until
     if (snapshot === 'if-busy' && isReadBeside(ownerNow(), isOver ? Number.POSITIVE_INFINITY : now - begun))
       return openBeside(options)
-    if (isOver) throw busy(options, ownerNow())
+    if (isOver) throw busy(options.openWaitSeconds, ownerNow())
     await pause(retryMillisMin + randomInt(retryMillisMax - retryMillisMin))
   }
 }
@@ -174,6 +177,8 @@ async function openGuarded(options: OpenOptions, guard: Guard): Promise<LevelLog
       options.selfCheck,
     )
     checkOpened(log, store, kept)
+    await checkHead(log, headFile, { acceptsMissing: options.acceptsMissingHead })
+    if (!options.isAdopting) checkKeys(log, layout)
     // Nothing has read every byte of this database, so the next open must do so.
     if (doubt === 'none' && suspicion === 'changed' && options.isExpendable) log.isDamaged = true
     // From here until close, the database belongs to this process. If two processes in a row die of it, the next open
@@ -181,7 +186,9 @@ async function openGuarded(options: OpenOptions, guard: Guard): Promise<LevelLog
     const isNamed = writeOwner(layout.owner, { ...own, ...(doubt === 'crashed' && { suspect: 'after_crash' }) })
     custody = new Custody({ layout, guard, nonce: own.nonce, isNamed, store: opened })
     const opening = log
-    log.takePlace({ copy: () => takeSnapshot(opening, layout, randomBytes(9).toString('hex')), custody, layout })
+    const copy = () =>
+      takeSnapshot(opening, layout, { later: () => openBeside({ layout }), nonce: randomBytes(9).toString('hex') })
+    log.takePlace({ copy, custody, last: headFile, layout })
     cleanUp(layout, evidence)
     return log
   } catch (error) {
@@ -222,28 +229,6 @@ function restoreOwner(path: string, owner: Owner | undefined, nonce: string): vo
   if (owner === undefined) removeOwner(path)
   else writeOwner(path, owner)
 }
-
-function servedBy(owner: OpenOwner): LockstepError {
-  return new LockstepError('LEDGER_SERVED', `${nameOf(owner)} serves the ledger`, {
-    details: { outcome: 'not_applied', ...factsOf(owner) },
-    hint: 'To call the service, use connect(). To open the ledger in this process, end the service first.',
-  })
-}
-
-function busy(options: OpenOptions, owner: Owner | undefined): LockstepError {
-  const isOpen = owner?.state === 'open'
-  return new LockstepError(
-    'LEDGER_UNAVAILABLE',
-    `${isOpen ? nameOf(owner) : 'another process'} kept the ledger open for all of ${options.openWaitSeconds} s`,
-    {
-      details: { outcome: 'not_applied', busy: true, ...(isOpen ? factsOf(owner) : {}) },
-      hint: 'Wait longer with `open_wait_s`, or end that process.',
-    },
-  )
-}
-
-const nameOf = ({ command, pid, since }: OpenOwner) => `process ${pid} (${command}, since ${since})`
-const factsOf = ({ command, pid, since }: OpenOwner) => ({ owner_pid: pid, owner_command: command, owner_since: since })
 
 function pause(millis: number): Promise<void> {
   return new Promise((resolve) => setTimeout(resolve, millis))

@@ -8,6 +8,7 @@ import { sameBytes } from '../../../merkle/hash.ts'
 import { dropEvidence } from '../files.ts'
 import { LevelLog } from '../level-log.ts'
 import { openStore } from '../store.ts'
+import { signOnCopy } from './sign-on-copy.ts'
 
 const triesMax = 20
 const pauseMillis = 10
@@ -27,7 +28,11 @@ const pauseMillis = 10
  * Errors: DISK_FULL, FILE_DENIED, FILE_FAILED, LEDGER_CORRUPT, LEDGER_UNAVAILABLE.
  * Cost: one link per table, or a copy of the whole database if the file system has no hard links.
  */
-export async function takeSnapshot(log: LevelLog, layout: Layout, nonce: string): Promise<LevelLog> {
+export async function takeSnapshot(
+  log: LevelLog,
+  layout: Layout,
+  { later, nonce }: { later: () => Promise<LevelLog>; nonce: string },
+): Promise<LevelLog> {
   const folder = join(layout.snapshots, processFolderName('', nonce))
   const at = (name: string) => join(folder, name)
   const own = { head: at('head'), ledger: at('ledger') }
@@ -44,7 +49,8 @@ export async function takeSnapshot(log: LevelLog, layout: Layout, nonce: string)
           stopWatching()
           dropEvidence(folder)
         }
-        opened.copied = { ...own, removed }
+        const sign = (size: number) => signOnCopy(opened, { layout, later, owner: log, size })
+        opened.copied = { ...own, removed, sign }
         return opened
       }
       rmSync(own.ledger, { recursive: true, force: true })

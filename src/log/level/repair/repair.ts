@@ -3,7 +3,8 @@ import { join } from 'node:path'
 import type { Layout } from '../../../disk/layout.ts'
 import { codes, LockstepError } from '../../../errors.ts'
 import { failureOf } from '../../failure.ts'
-import { type HeadFile, readHeadFile } from '../open/head-file.ts'
+import type { TreeHead, TreeHeadFile } from '../../log.ts'
+import { readHeadFile } from '../open/head-file.ts'
 import { Guard } from '../owner/guard.ts'
 import { type Owner, readOwner, removeOwner, thisOwner, writeOwner } from '../owner/owner.ts'
 import { putBack } from '../wal/put-back.ts'
@@ -62,37 +63,35 @@ export async function repair(layout: Layout, nonce: () => string): Promise<Repai
 }
 
 async function repairOwned(layout: Layout, nonce: () => string): Promise<Repaired> {
-  const headFile = readHeadFile(layout.head)
-  const inPlace = await examine(layout.evidence, layout.ledger, { nonce: nonce(), sizes: sizesOf(headFile) })
+  const heads = headsIn(readHeadFile(layout.head))
+  const headSizes = heads.map(({ size }) => size)
+  const inPlace = await examine(layout.evidence, layout.ledger, { nonce: nonce(), sizes: headSizes })
   // Only data that was seen to be wrong may be replaced. A system error says nothing about the bytes.
   if ('problem' in inPlace && codes[inPlace.problem.code].exit !== codes.LEDGER_CORRUPT.exit) {
     throw new LockstepError(inPlace.problem.code, inPlace.problem.message, { details: { outcome: 'not_applied' } })
   }
   const before = 'problem' in inPlace ? [] : [inPlace]
-  const sizes = [...sizesOf(headFile), ...before.map(({ size }) => size)]
+  const sizes = [...headSizes, ...before.map(({ size }) => size)]
   const evidence: Found[] = []
   let best: { path: string; examined: Examined } | undefined
   for (const path of candidatesIn(layout)) {
     const examined = await examine(layout.evidence, path, { nonce: nonce(), sizes })
     evidence.push(foundOf(path, examined))
-    if ('problem' in examined || ![...expectedOf(headFile), ...before].every((head) => extendsHead(examined, head)))
-      continue
+    if ('problem' in examined || ![...heads, ...before].every((head) => extendsHead(examined, head))) continue
     const isMore = before.every(({ size }) => examined.size > size)
     if (isMore && examined.size > (best?.examined.size ?? -1)) best = { path, examined }
   }
-  const report = { in_place: foundOf(layout.ledger, inPlace, headFile), evidence }
+  const report = { in_place: foundOf(layout.ledger, inPlace, heads), evidence }
   if (best === undefined) return report
   const aside = join(layout.evidence, `replaced-${process.pid}-${nonce()}`)
   if (!putBack(layout.ledger, best.path, readWal(best.path, { isSameBoot: false }), aside)) return report
   return { ...report, put_back: foundOf(best.path, best.examined), set_aside: aside }
 }
 
-function sizesOf(headFile: HeadFile | undefined): number[] {
-  return headFile === undefined ? [] : [headFile.size]
-}
-
-function expectedOf(headFile: HeadFile | undefined): HeadFile[] {
-  return headFile === undefined ? [] : [headFile]
+/** The signed head, and the newer one that is not signed yet. */
+function headsIn(file: TreeHeadFile | undefined): TreeHead[] {
+  if (file === undefined) return []
+  return file.reached === undefined ? [file] : [file, { origin: file.origin, ...file.reached }]
 }
 
 /** Whether a database begins with the entries that a tree head covers. */
@@ -103,15 +102,15 @@ function extendsHead(
   return examined.origin === origin && examined.roots[size] === root
 }
 
-function foundOf(path: string, examined: Examination, headFile?: HeadFile): Found {
+function foundOf(path: string, examined: Examination, heads: readonly TreeHead[] = []): Found {
   if ('problem' in examined) return { path, problem: `${examined.problem.code}: ${examined.problem.message}` }
   const { root, size } = examined
-  const isBehind = headFile !== undefined && !extendsHead(examined, headFile)
+  const missed = heads.find((head) => !extendsHead(examined, head))
   return {
     path,
     size,
     root,
-    ...(isBehind && { problem: `it does not reach the size ${headFile.size} in .lockstep/head` }),
+    ...(missed && { problem: `it does not reach the size ${missed.size} in .lockstep/head` }),
   }
 }
 

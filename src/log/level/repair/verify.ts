@@ -10,15 +10,14 @@ import * as keys from '../../keyed/rows/keys.ts'
 import { readMeta } from '../../keyed/rows/meta-row.ts'
 import type { StoreReader } from '../../keyed/store.ts'
 import { leafHashOfText } from '../../leaf.ts'
-import type { Meta, Note } from '../../log.ts'
+import type { Meta, Note, TreeHeadFile } from '../../log.ts'
 import { sha256 } from '../../sha256.ts'
-import { compareHeadFile } from '../open/compare-head-file.ts'
-import type { HeadFile } from '../open/head-file.ts'
+import { compareHeadFile, originsIn } from '../open/compare-head-file.ts'
 import { TreeVerification } from './verify-tree.ts'
 
 export interface StoredOptions {
   /** The tree head kept outside the database. It is read before the snapshot is taken. */
-  headFile: HeadFile | undefined
+  headFile: TreeHeadFile | undefined
   /**
    * Further checks of the same pass. If none of them takes rows, only the last seqs of the rows are compared with the
    * entries.
@@ -232,7 +231,7 @@ class StoredVerification {
     const { headFile } = this.#options
     if (headFile === undefined) return
     const { head, meta } = this.#stored
-    compareHeadFile(headFile, { origin: meta.origin, size: head.size }, this.#rootAt)
+    compareHeadFile(headFile, { origins: originsIn(this.#reader, meta), size: head.size }, this.#rootAt)
   }
 
   readonly #rootAt = (size: number) => rootAt(size, readerOf(this.#tree.tree, this.#storedTiles), sha256)

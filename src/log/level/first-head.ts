@@ -1,0 +1,14 @@
+import type { Layout } from '../../disk/layout.ts'
+import { Heads } from '../heads.ts'
+import type { Log, TreeHead } from '../log.ts'
+import { signerOf } from '../signer.ts'
+import { headPlace } from './open/head-file.ts'
+
+/**
+ * Signs and keeps the first head of a ledger that is being made, so that no ledger is ever without one. `last` is the
+ * head of the ledger that it continues. Errors: those of `Heads.sign`.
+ */
+export async function keepFirstHead(log: Log, layout: Layout, last?: TreeHead): Promise<void> {
+  const heads = new Heads({ last, log, place: headPlace(layout.head), signer: () => signerOf(log, layout) })
+  await heads.sign(log.head().size)
+}
