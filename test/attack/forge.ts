@@ -3,7 +3,6 @@ import { layoutOf } from '../../src/disk/layout.ts'
 import type { Entry } from '../../src/kernel/entry.ts'
 import { eventIdOf } from '../../src/kernel/ids.ts'
 import { KeyedLog } from '../../src/log/keyed/log.ts'
-import { textOf } from '../../src/log/keyed/rows/codec.ts'
 import { digestOfObjectKey, entryKey, kindOf } from '../../src/log/keyed/rows/keys.ts'
 import { fingerprint } from '../../src/log/level/files.ts'
 import { writeOwner } from '../../src/log/level/owner/owner.ts'
@@ -25,11 +24,17 @@ export async function forge(root: string, change: Change): Promise<void> {
   const old = await openStore(ledger, { create: false })
   const { meta } = KeyedLog.open(old)
   const { size } = KeyedLog.open(old).head()
+  const texts = new Map<string, unknown>()
   const before = Array.from({ length: size }, (_, seq): Entry => {
-    const key = entryKey(seq)
-    return JSON.parse(textOf(key, old.get(key) ?? Buffer.alloc(0)))
+    // The canonical text, the free texts in a line of their own if there are any, and a checksum.
+    const stored = Buffer.from(old.get(entryKey(seq)) ?? []).subarray(0, -4)
+    const [text = '', list] = stored.toString().split('\n')
+    const entry: Entry = JSON.parse(text)
+    if (list !== undefined) texts.set(entry.event_id, JSON.parse(list))
+    return entry
   })
-  const entries = linked(change(before), meta.ledger_id)
+  const kept = change(before)
+  const entries = linked(kept, meta.ledger_id)
   const made = await openStore(`${ledger}.made`, { create: true })
   const log = await KeyedLog.create(made, meta)
   const text = JSON.stringify(entries)
@@ -40,7 +45,7 @@ export async function forge(root: string, change: Change): Promise<void> {
   }
   await log.append(
     { size: 0 },
-    entries.map((entry) => ({ entry, text: JSON.stringify(entry) })),
+    entries.map((entry, at) => ({ entry, text: JSON.stringify(entry), ...textsOf(texts, kept[at]) })),
     [],
     {},
   )
@@ -49,6 +54,12 @@ export async function forge(root: string, change: Change): Promise<void> {
   rmSync(ledger, { recursive: true })
   renameSync(`${ledger}.made`, ledger)
   writeOwner(owner, { files: fingerprint(ledger), state: 'closed' })
+}
+
+/** The free texts of an entry, which go where it goes. */
+function textsOf(texts: ReadonlyMap<string, unknown>, entry: Entry | undefined): object {
+  const held = texts.get(entry?.event_id ?? '')
+  return held === undefined ? {} : { texts: held }
 }
 
 /** The entries with seqs, ids and links that fit. */

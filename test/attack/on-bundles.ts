@@ -35,7 +35,7 @@ const replaced =
 
 /** The attacks of somebody who can only change what a reader is given. */
 export const onBundles: Readonly<Record<string, AttackOnBundle>> = {
-  'edit and recompute': replaced('entries.jsonl', '"done"', '"gone"'),
+  'edit and recompute': replaced('entries.jsonl', '"run.completed"', '"run.cancelled"'),
   'cut the tail': (bundle) => atLines(bundle, (all) => all.slice(0, -1)),
   'roll back': (_, { olderBundle }) => unpack(olderBundle),
   'database and head together': (bundle, { olderBundle }) =>

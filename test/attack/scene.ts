@@ -4,6 +4,7 @@ import { layoutOf } from '../../src/disk/layout.ts'
 import { KeyedLog } from '../../src/log/keyed/log.ts'
 import { keepFirstHead } from '../../src/log/level/first-head.ts'
 import { openStore } from '../../src/log/level/store.ts'
+import type { ExportTrust } from '../../src/nouns/exports/export-verify.ts'
 import { openLedger } from '../../src/open.ts'
 import { human } from '../support/approvals.ts'
 import { governed } from '../support/exports.ts'
@@ -19,8 +20,8 @@ export interface AttackScene {
   earlier: string
   /** A checkpoint that a reader kept, and the key line. */
   kept: string
-  /** The proof that the kept checkpoint continues the tree of the bundle. */
-  growth: unknown
+  /** The proofs that the kept checkpoint continues the trees of both bundles. */
+  growths: ExportTrust['growths']
   root: string
   vkey: string
 }
@@ -54,9 +55,10 @@ export async function attackScene(): Promise<AttackScene> {
   editConfig(root, strict)
   await ledger.config.reload({ actor: becca })
   const { checkpoint, size, vkey } = await ledger.head.signed({})
-  const growth = await ledger.log.consistency({ from: bundle.size, to: size })
+  const from = (of: { size: number }) => ledger.log.consistency({ from: of.size, to: size })
+  const growths = [await from(bundle), await from(olderBundle)]
   await ledger.close()
-  return { bundle: bundle.file, earlier, growth, kept: checkpoint, olderBundle: olderBundle.file, root, vkey }
+  return { bundle: bundle.file, earlier, growths, kept: checkpoint, olderBundle: olderBundle.file, root, vkey }
 }
 
 type Ledger = Awaited<ReturnType<typeof openLedger>>
