@@ -160,6 +160,34 @@ withBundles('cover the approvals of a bundle', async ({ create, ledger, place, r
   }
 })
 
+withBundles('cover the texts that are disclosed beside an entry', async ({ ledger, vkey: line }) => {
+  const vkey = line.trim()
+  const event = { action_type: 'system', notes: 'as agreed by telephone', outcome: 'success' } as const
+  const { events } = await ledger.audit.append({ events: [event] })
+  const document = JSON.parse(JSON.stringify(await ledger.log.prove({ seq: events[0]?.seq ?? 0 })))
+  const [disclosure] = document.disclosures as { path: string; salt: string; text: string }[]
+  ok(disclosure !== undefined)
+  const { path, salt, text } = disclosure
+  const lists = [
+    [disclosure],
+    [],
+    [{ path, salt, text: `${text}.` }],
+    [{ path, salt: salt.replace(/^./, (digit) => (digit === '0' ? '1' : '0')), text }],
+    [{ path: '/data/outcome', salt, text }],
+    [{ path, salt, text: 7 }],
+    [{ path, salt, text: '\ud800' }],
+    'text',
+    null,
+  ]
+  for (const disclosures of lists) {
+    await agrees(await proofCase(JSON.stringify(disclosures), JSON.stringify({ ...document, disclosures }), vkey))
+  }
+  const report = await reportOf([{ bytes: JSON.stringify(document), name: 'p' }], vkey)
+  ok(report.entries.includes(`${path}: as agreed by telephone`))
+  const { open } = await reportOf([{ bytes: JSON.stringify({ ...document, disclosures: [] }), name: 'p' }], vkey)
+  ok(open.includes('Texts of the entry that were held back or erased.'))
+})
+
 withBundles('say what is proven, what is claimed, and what is not shown', async ({ create, ledger, vkey: line }) => {
   const vkey = line.trim()
   const { file } = await create({ case_id: 'CASE-17' })
