@@ -5,10 +5,11 @@ import type * as shapes from '../api/shapes/log.ts'
 import type { Layout } from '../disk/layout.ts'
 import { LockstepError } from '../errors.ts'
 import type { Entry } from '../kernel/entry.ts'
-import { leafHashOf } from '../log/leaf.ts'
+import type { StoredEntry } from '../log/free-texts.ts'
+import { leafHashOfText } from '../log/leaf.ts'
 import type { Log } from '../log/log.ts'
 import { sha256 } from '../log/sha256.ts'
-import { signerOf } from '../log/signer.ts'
+import { keyTextOf, signersOf } from '../log/signer.ts'
 import { entryAt, overTiles, rootOf, treeHeadOf } from '../log/tiles.ts'
 import { toHex } from '../merkle/hash.ts'
 import { consistencyProof, inclusionProof } from '../merkle/proofs.ts'
@@ -75,9 +76,13 @@ export class Entries implements Handlers<LogApi> {
   async prove({ seq, size }: Given<typeof shapes.prove>): Promise<shapes.EntryProof> {
     const { log } = this.#ground
     const { checkpoint, root, size: at, vkey } = await signedHeadOf(this.#ground, size)
-    const entry = await entryBelow(log, seq, at)
+    await entryBelow(log, seq, at)
+    const [stored] = (await log.load([{ view: 'stored', key: seq }])) as [StoredEntry]
     const proof = (await overTiles(log, (tiles) => inclusionProof(seq, at, tiles, sha256))).map(toHex)
-    return { seq, size: at, root, leaf_hash: toHex(leafHashOf(entry)), proof, entry, checkpoint, vkey }
+    const { text, texts = [] } = stored
+    const disclosures = texts.filter((each) => 'text' in each)
+    const leaf_hash = toHex(leafHashOfText(text))
+    return { seq, size: at, root, leaf_hash, proof, entry: JSON.parse(text), disclosures, checkpoint, vkey }
   }
 
   async consistency({ from, to }: Given<typeof shapes.compare>): Promise<shapes.ConsistencyProof> {
@@ -105,12 +110,13 @@ async function entryBelow(log: Log, seq: number, size: number): Promise<Entry> {
   })
 }
 
-/** Errors: LEDGER_CORRUPT (not the key that entry 0 names), FILE_DENIED, NOT_FOUND (no key), INVALID_INPUT. */
+/** Errors: those of `signersOf`, SIGNER_FAILED, INVALID_INPUT. */
 async function signedHeadOf({ layout, log }: Ground, size: number | undefined): Promise<shapes.SignedHead> {
   const at = sizeUpTo(log, size)
-  const { vkey } = await signerOf(log, layout)
+  // The last signed head would be given out without a key, too.
+  await signersOf(log, layout, at)
   const { note, root } = await log.sign(at)
-  return { checkpoint: note, vkey, size: at, root }
+  return { checkpoint: note, vkey: (await keyTextOf(log)).trimEnd(), size: at, root }
 }
 
 function sizeUpTo(log: Log, size: number | undefined): number {

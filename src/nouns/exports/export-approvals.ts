@@ -5,16 +5,17 @@ import type { ApprovalFile } from '../../domain/export/manifest.ts'
 import { invariant } from '../../errors.ts'
 import type { Entry } from '../../kernel/entry.ts'
 import { given } from '../../kernel/given.ts'
+import type { StoredEntry } from '../../log/free-texts.ts'
 import { leafHashOfText } from '../../log/leaf.ts'
 import { sha256 } from '../../log/sha256.ts'
 import { isSignatureOf } from '../../log/signer.ts'
 import { inclusionProofsOf, overTiles } from '../../log/tiles.ts'
-import { verifySignedCheckpoint } from '../../merkle/checkpoint.ts'
 import { fromHex, toHex } from '../../merkle/hash.ts'
+import { type KeyInForce, verifyHeadByKeys } from '../../merkle/keys.ts'
 import { consistencyProof, verifyConsistency, verifyInclusion } from '../../merkle/proofs.ts'
-import type { Vkey } from '../../merkle/vkey.ts'
 import type { Core } from '../../writer/core.ts'
-import { entryIn, failed, parsed, proofIn } from './export-lines.ts'
+import { disclosedEntry, proofIn, proofLine } from './disclosed-entry.ts'
+import { entryIn, failed, parsed } from './export-lines.ts'
 
 /** The approvals that an export used, in the order of the ledger, and the files that prove them. */
 export interface ProvenApprovals {
@@ -25,7 +26,7 @@ export interface ProvenApprovals {
 /**
  * The proof that an export used these approvals: the entries that gave and used them, each with its inclusion proof in
  * the tree after the decision, that tree's signed head, and the proof that it continues the exported tree. Undefined
- * if the export names no approval. Errors: those of `signerOf`. Cost: two reads and two proofs for each approval.
+ * if the export names no approval. Errors: those of `signersOf`. Cost: two reads and two proofs for each approval.
  */
 export async function proveApprovals(
   { log, views }: Core,
@@ -47,10 +48,9 @@ export async function proveApprovals(
     ...approvals.map(({ seq }) => seq),
     ...approvals.map(({ used }) => used?.seq ?? 0).sort(byValue),
   ]) {
-    const line = JSON.stringify(await views.entry(seq))
-    lines.entries.push(`${line}\n`)
-    const proof = (await proofOf(seq)).map(toHex)
-    lines.proofs.push(`${JSON.stringify({ leaf_hash: toHex(leafHashOfText(line)), proof, seq })}\n`)
+    const [stored] = (await log.load([{ view: 'stored', key: seq }])) as [StoredEntry]
+    lines.entries.push(`${stored.text}\n`)
+    lines.proofs.push(`${proofLine(stored, { proof: await proofOf(seq), seq, withheld: [] })}\n`)
   }
   const between = (await overTiles(log, (tiles) => consistencyProof(size, at, tiles, sha256))).map(toHex)
   return {
@@ -77,9 +77,9 @@ export interface VerifiedApproval {
   role_id: string
 }
 
-/** The tree that a bundle exports, and the key that signed its head. */
+/** The tree that a bundle exports, and the keys that may sign heads. */
 interface Exporting {
-  key: Vkey
+  keys: readonly KeyInForce[]
   origin: string
   root: Uint8Array
   size: number
@@ -100,15 +100,20 @@ export async function checkApprovals(
   const proofs = linesOf(text('approvals/inclusion.jsonl'))
   const entries: Entry[] = []
   for (const [index, line] of linesOf(text('approvals/entries.jsonl')).entries()) {
-    const entry = entryIn(line)
+    const recorded = entryIn(line)
     const leafHash = leafHashOfText(line)
-    const proof = entry && proofIn(proofs[index] ?? '', toHex(leafHash), entry.seq)
-    const claim = { leafHash, proof: proof ?? [], root: later.root, seq: entry?.seq ?? 0, size: later.size }
-    if (entry === undefined || proof === undefined || !(await verifyInclusion(claim, sha256))) {
+    const proof = recorded && proofIn(proofs[index] ?? '', toHex(leafHash), recorded.seq)
+    const claim = { leafHash, proof: proof?.hashes ?? [], root: later.root, seq: recorded?.seq ?? 0, size: later.size }
+    if (recorded === undefined || proof === undefined || !(await verifyInclusion(claim, sha256))) {
       throw failed('approvals', `line ${index + 1} is not an entry of the tree of size ${later.size}`, {
         line: index + 1,
       })
     }
+    const entry = disclosedEntry(recorded, proof.disclosures, {
+      counts: { disclosed: 0, erased: 0, withheld: 0 },
+      withheld: [],
+    })
+    if (typeof entry === 'string') throw failed('approvals', entry, { line: index + 1 })
     entries.push(entry)
   }
   if (proofs.length !== entries.length)
@@ -117,8 +122,8 @@ export async function checkApprovals(
 }
 
 /** The tree after the decision. It must be signed with the same key, and continue the exported tree. */
-async function laterTree(text: (name: ApprovalFile) => string, { key, origin, root, size }: Exporting) {
-  const checkpoint = await verifySignedCheckpoint(text('approvals/checkpoint'), key, isSignatureOf)
+async function laterTree(text: (name: ApprovalFile) => string, { keys, origin, root, size }: Exporting) {
+  const checkpoint = await verifyHeadByKeys(text('approvals/checkpoint'), keys, isSignatureOf)
   if (!checkpoint.ok) throw failed('approvals', checkpoint.reason)
   const { value: later } = checkpoint
   const stated = text('approvals/consistency.json')

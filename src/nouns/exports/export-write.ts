@@ -22,12 +22,14 @@ import type { ExportFiles } from '../../files/bundle/export-files.ts'
 import type { Entry } from '../../kernel/entry.ts'
 import { limits } from '../../kernel/limits.ts'
 import { unpinned } from '../../kernel/vocabulary.ts'
-import { leafHashOfText } from '../../log/leaf.ts'
-import { type Signer, signerOf } from '../../log/signer.ts'
+import type { StoredEntry } from '../../log/free-texts.ts'
+import type { Key } from '../../log/log.ts'
+import { keyTextOf, type Signer, signersOf } from '../../log/signer.ts'
 import { inclusionProofsOf, rootOf } from '../../log/tiles.ts'
 import { toBase64, toHex } from '../../merkle/hash.ts'
 import { chainOfStream, walked } from '../../views/chains.ts'
 import { type Core, sha256Hex } from '../../writer/core.ts'
+import { proofLine } from './disclosed-entry.ts'
 import type { ProvenApprovals } from './export-approvals.ts'
 import { entriesToSelect } from './export-entries.ts'
 import { witnessedFilesOf } from './export-witnessed.ts'
@@ -68,9 +70,9 @@ async function assemble(
   { allowed_case, approvals: proven, bundle_kind, selection, size, stated }: AskedBundle,
   files: ExportFiles,
 ): Promise<WrittenBundle> {
-  const signer = await signerOf(core.log, core.layout)
+  const signers = await signersOf(core.log, core.layout, size)
   const paths = { entries: files.spooled('entries'), proofs: files.spooled('proofs') }
-  const { entries, proofs, selected } = await spoolEntries(core, { allowed_case, selection, size }, paths)
+  const { entries, proofs, selected } = await spoolEntries(core, { allowed_case, selection, size, stated }, paths)
   const last = await core.views.entry(size - 1)
   const facts = selected.facts()
   if (facts === undefined || last === undefined) {
@@ -107,7 +109,7 @@ async function assemble(
     ...(witnessed ?? []),
     ['README.txt', readmeOf(manifest.bundle_id, parts)],
     ['checkpoint', (await core.log.sign(size)).note],
-    ['key.pub', `${signer.vkey}\n`],
+    ['key.pub', await keyTextOf(core.log)],
     ['manifest.json', `${manifestText}\n`],
   ])
   const spooled = new Map<string, FileFacts & { path: string }>([
@@ -119,7 +121,7 @@ async function assemble(
     .map((name): [string, FileFacts] => [name, spooled.get(name) ?? factsOf(texts.get(name) ?? '')])
   const of = { bundle_id: manifest.bundle_id, format: bundleFormat, origin, root, size }
   const statement = statementOf(of, new Map(subjects))
-  texts.set('statement.json', `${await envelopeOf(statement, signer)}\n`)
+  texts.set('statement.json', `${await envelopeOf(statement, signers)}\n`)
 
   const members = names.map((name) => {
     const long = spooled.get(name)
@@ -134,10 +136,11 @@ async function assemble(
 /** Writes the selected entries and their proofs to two files in the same order, one line each. */
 async function spoolEntries(
   core: Core,
-  { allowed_case, selection, size }: Pick<AskedBundle, 'allowed_case' | 'selection' | 'size'>,
+  { allowed_case, selection, size, stated }: Pick<AskedBundle, 'allowed_case' | 'selection' | 'size' | 'stated'>,
   paths: { entries: string; proofs: string },
 ): Promise<{ entries: FileFacts; proofs: FileFacts; selected: Selected }> {
   const { log } = core
+  const withheld = stated.redaction?.withheld ?? []
   const selected = new Selected(selection)
   const proofOf = inclusionProofsOf(log, size)
   const entries = await Lines.create(paths.entries)
@@ -146,7 +149,8 @@ async function spoolEntries(
   try {
     proofs = await Lines.create(paths.proofs)
     for await (const page of entriesToSelect(core, selection, size)) {
-      for (const entry of page) {
+      const stored = await log.load(page.map(({ seq }): Key => ({ view: 'stored', key: seq })))
+      for (const [at, entry] of page.entries()) {
         if (!selected.has(entry)) continue
         const wrong = selected.take(entry)
         invariant(wrong === undefined, `entry ${entry.seq} of the log follows its history: ${wrong}`)
@@ -155,10 +159,9 @@ async function spoolEntries(
         if (count > limits.exportEntriesMax) {
           throw new LockstepError('LIMIT_EXCEEDED', `a bundle holds at most ${limits.exportEntriesMax} entries`)
         }
-        const line = JSON.stringify(entry)
-        const proof = (await proofOf(entry.seq)).map(toHex)
-        await entries.add(line)
-        await proofs.add(JSON.stringify({ leaf_hash: toHex(leafHashOfText(line)), proof, seq: entry.seq }))
+        const asStored = stored[at] as StoredEntry
+        await entries.add(asStored.text)
+        await proofs.add(proofLine(asStored, { proof: await proofOf(entry.seq), seq: entry.seq, withheld }))
       }
       // Let other callers run between two pages.
       await new Promise(setImmediate)
@@ -193,12 +196,12 @@ function factsOf(text: string): FileFacts {
 }
 
 /** A DSSE envelope. Ed25519 is deterministic, so the same payload gives the same envelope. */
-async function envelopeOf(payload: string, signer: Signer): Promise<string> {
-  return JSON.stringify({
-    payload: toBase64(Buffer.from(payload)),
-    payloadType: statementType,
-    signatures: [{ keyid: toHex(signer.keyId), sig: toBase64(await signer.sign(signedBytes(payload))) }],
-  })
+async function envelopeOf(payload: string, signers: readonly Signer[]): Promise<string> {
+  const signatures: { keyid: string; sig: string }[] = []
+  for (const { keyId, sign } of signers) {
+    signatures.push({ keyid: toHex(keyId), sig: toBase64(await sign(signedBytes(payload))) })
+  }
+  return JSON.stringify({ payload: toBase64(Buffer.from(payload)), payloadType: statementType, signatures })
 }
 
 /** A file that is written line by line, in chunks, and hashed at the same time. */
