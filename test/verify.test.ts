@@ -94,14 +94,9 @@ test('the document of every place in trees of several sizes verifies', async () 
     [7, 12],
   ] as const) {
     const document = documentOf(seq, size)
-    assert.equal(await verifyProof(document, { vkey: log.vkey }), {
-      ok: true,
-      seq,
-      size,
-      root: document.root,
-      leaf_hash: document.leaf_hash,
-      authenticity: 'checked',
-    })
+    const { leaf_hash, root } = document
+    const proven = { ok: true, seq, size, root, leaf_hash, authenticity: 'checked', texts: [], withheld: [] }
+    assert.equal(await verifyProof(document, { vkey: log.vkey }), proven)
   }
 })
 

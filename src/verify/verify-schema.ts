@@ -3,6 +3,7 @@ import { isCanonicalText } from '../kernel/canonical.ts'
 import type { Entry } from '../kernel/entry.ts'
 import type { Check } from '../log/check.ts'
 import { differs } from '../log/corrupt.ts'
+import type { StoredEntry } from '../log/free-texts.ts'
 import { acceptsOf } from './accepts.ts'
 
 /** Most entries are accepted by this. It is several times faster than the schema, which copies what it reads. */
@@ -14,9 +15,9 @@ const accepts = acceptsOf(recordedEntrySchema)
  * `schema`).
  */
 export class SchemaVerification implements Check {
-  entry(entry: Entry, text: string): void {
+  entry(entry: Entry, { text, texts }: StoredEntry): void {
     const { seq, type } = entry
-    if (!isCanonicalText(text, entry)) {
+    if (!isCanonicalText(text, texts === undefined ? entry : JSON.parse(text))) {
       throw differs('canonical', `the text of entry ${seq} is not the RFC 8785 text of its content`, { seq })
     }
     if (accepts(entry)) return
