@@ -75,7 +75,7 @@ export class Heads {
       return true
     } catch (error) {
       if (!(error instanceof Unsigned)) throw error
-      await this.#keepUnsigned()
+      await this.#oneByOne(() => this.#keepUnsigned())
       return false
     } finally {
       clearTimeout(timer)
@@ -83,13 +83,18 @@ export class Heads {
   }
 
   #step(): Promise<SignedHead> {
-    this.#next ??= this.#running.then(() => {
+    this.#next ??= this.#oneByOne(() => {
       this.#next = undefined
-      const step = this.#makeNewest()
-      this.#running = step.catch(() => {})
-      return step
+      return this.#makeNewest()
     })
     return this.#next
+  }
+
+  /** Only one write of the head file runs at a time. */
+  #oneByOne<T>(work: () => Promise<T>): Promise<T> {
+    const done = this.#running.then(work)
+    this.#running = done.catch(() => {})
+    return done
   }
 
   async #makeNewest(): Promise<SignedHead> {
