@@ -7,8 +7,9 @@ import { limits } from '../../kernel/limits.ts'
 import { leafHashOfText } from '../../log/leaf.ts'
 import { sha256 } from '../../log/sha256.ts'
 import { entryLine } from '../../merkle/entry-line.ts'
-import { fromHex, toHex } from '../../merkle/hash.ts'
+import { toHex } from '../../merkle/hash.ts'
 import { verifyInclusion } from '../../merkle/proofs.ts'
+import { disclosedEntry, proofIn, type TextCounts } from './disclosed-entry.ts'
 
 /** The checks of a bundle, in the order in which they run. */
 export type ExportCheck =
@@ -24,37 +25,38 @@ export type ExportCheck =
   | 'witnesses'
 
 /**
- * Checks every line: it is an entry in canonical form, its proof is valid, and it follows the previous selected
- * entry.
+ * Checks every line: it is an entry in canonical form, its proof is valid, its free texts match their commitments unless
+ * they are withheld, and it follows the previous selected entry. Returns how many free texts there are of each kind.
  */
 export async function checkEntries(
   files: BundleFiles,
   selected: Selected,
-  { root, size }: { root: Uint8Array; size: number },
-): Promise<void> {
+  { root, size, withheld }: { root: Uint8Array; size: number; withheld: readonly string[] },
+): Promise<TextCounts> {
+  const counts: TextCounts = { disclosed: 0, erased: 0, withheld: 0 }
   const proofs = linesOf(files, 'proofs/inclusion.jsonl', limits.exportProofBytes)
   let number = 0
   try {
     for await (const line of linesOf(files, 'entries.jsonl', limits.entryBytes)) {
       number += 1
       const where = { line: number }
-      const entry = entryIn(line)
-      if (entry === undefined) throw failed('entries', `line ${number} is not an entry in canonical form`, where)
+      const recorded = entryIn(line)
+      if (recorded === undefined) throw failed('entries', `line ${number} is not an entry in canonical form`, where)
+      const { seq } = recorded
       const { done, value } = await proofs.next()
       const leafHash = leafHashOfText(line)
-      const hashes = done ? undefined : proofIn(value, toHex(leafHash), entry.seq)
-      const claim = { leafHash, proof: hashes ?? [], root, seq: entry.seq, size }
-      if (hashes === undefined || !(await verifyInclusion(claim, sha256))) {
-        throw failed(
-          'proofs',
-          `line ${number} does not prove that entry ${entry.seq} is in the tree of size ${size}`,
-          where,
-        )
+      const read = done ? undefined : proofIn(value, toHex(leafHash), seq)
+      const claim = { leafHash, proof: read?.hashes ?? [], root, seq, size }
+      if (read === undefined || !(await verifyInclusion(claim, sha256))) {
+        throw failed('proofs', `line ${number} does not prove that entry ${seq} is in the tree of size ${size}`, where)
       }
+      const entry = disclosedEntry(recorded, read.disclosures, { counts, withheld })
+      if (typeof entry === 'string') throw failed('proofs', `line ${number}: ${entry}`, where)
       const wrong = selected.take(entry)
       if (wrong !== undefined) throw failed('entries', `line ${number}: entry ${entry.seq} ${wrong}`, where)
     }
     if (!(await proofs.next()).done) throw failed('proofs', `there are more proofs than the ${number} entries`)
+    return counts
   } finally {
     await proofs.return(undefined)
   }
@@ -64,14 +66,6 @@ export async function checkEntries(
 export function entryIn(line: string): Entry | undefined {
   const value = parsed(line)
   return entryLine(value) === line && entrySchema.safeParse(value).success ? (value as Entry) : undefined
-}
-
-/** The hashes of a proof line. Undefined if the line is not the proof of this leaf in its written form. */
-export function proofIn(line: string, leaf_hash: string, seq: number): Uint8Array[] | undefined {
-  const { proof } = (parsed(line) ?? {}) as { proof?: unknown }
-  if (!Array.isArray(proof) || JSON.stringify({ leaf_hash, proof, seq }) !== line) return undefined
-  const hashes = proof.map((hash) => (typeof hash === 'string' ? fromHex(hash) : undefined))
-  return hashes.every((hash) => hash !== undefined) ? hashes : undefined
 }
 
 /**

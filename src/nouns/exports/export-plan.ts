@@ -7,11 +7,12 @@ import type { AskedExport } from '../../domain/approval/exported.ts'
 import { approvalIn, streamOfApproval } from '../../domain/approval/state.ts'
 import { type ExportBundle, type Stated, statedSchema } from '../../domain/export/bundle.ts'
 import { freeTextIn, refuseFreeText } from '../../domain/run/free-text.ts'
+import { assertRedaction } from '../../domain/withheld.ts'
 import { LockstepError } from '../../errors.ts'
 import { type ExportFiles, isThere } from '../../files/bundle/export-files.ts'
 import { locatorSchema } from '../../kernel/artifact-ref.ts'
 import type { Actor } from '../../kernel/ids.ts'
-import type { Core } from '../../writer/core.ts'
+import { type Core, hashRequest } from '../../writer/core.ts'
 import { parse } from '../../writer/parse.ts'
 import { errorOf } from '../../writer/refusals.ts'
 import type { PolicyOfLedger } from '../policy/policy.ts'
@@ -51,6 +52,7 @@ export interface WrittenExport {
 export async function planExport(core: Core, policy: PolicyOfLedger, asked: Asked): Promise<PlannedExport> {
   const { actor, approvals, bundle_kind, file, lane_id, select } = asked
   const stated = statedSchema.strip().parse(asked)
+  assertRedaction(stated.redaction ?? {})
   if (freeTextIn(await policy.lane(lane_id), [stated.bundle_description, stated.redaction?.notes]) !== undefined)
     throw errorOf(refuseFreeText(lane_id))
   parse(locatorSchema, basename(file), 'file')
@@ -71,6 +73,13 @@ export async function planExport(core: Core, policy: PolicyOfLedger, asked: Aske
 /** The size that the first approval binds; undefined if the ledger has no such approval. */
 async function approvedSize({ views }: Core, [first]: readonly string[]): Promise<number | undefined> {
   return first === undefined ? undefined : approvalIn(await views.row(streamOfApproval(first)))?.bundle.size
+}
+
+/** The hash of what is exported. It leaves out free texts, because a plain hash would confirm guesses of them. */
+export function requestHashOf({ bundle, stated }: Pick<PlannedExport, 'bundle' | 'stated'>): string {
+  const { bundle_description: _, redaction, ...named } = stated
+  const { notes: __, ...redacted } = redaction ?? {}
+  return hashRequest({ ...bundle, ...named, ...(redaction ? { redaction: redacted } : {}) })
 }
 
 /** The size of the tree that is exported or approved: by default all of it. Errors: INVALID_INPUT. */

@@ -22,12 +22,14 @@ import type { ExportFiles } from '../../files/bundle/export-files.ts'
 import type { Entry } from '../../kernel/entry.ts'
 import { limits } from '../../kernel/limits.ts'
 import { unpinned } from '../../kernel/vocabulary.ts'
-import { leafHashOfText } from '../../log/leaf.ts'
+import type { StoredEntry } from '../../log/free-texts.ts'
+import type { Key } from '../../log/log.ts'
 import { type Signer, signerOf } from '../../log/signer.ts'
 import { inclusionProofsOf, rootOf } from '../../log/tiles.ts'
 import { toBase64, toHex } from '../../merkle/hash.ts'
 import { chainOfStream, walked } from '../../views/chains.ts'
 import { type Core, sha256Hex } from '../../writer/core.ts'
+import { proofLine } from './disclosed-entry.ts'
 import type { ProvenApprovals } from './export-approvals.ts'
 import { entriesToSelect } from './export-entries.ts'
 import { witnessedFilesOf } from './export-witnessed.ts'
@@ -70,7 +72,7 @@ async function assemble(
 ): Promise<WrittenBundle> {
   const signer = await signerOf(core.log, core.layout)
   const paths = { entries: files.spooled('entries'), proofs: files.spooled('proofs') }
-  const { entries, proofs, selected } = await spoolEntries(core, { allowed_case, selection, size }, paths)
+  const { entries, proofs, selected } = await spoolEntries(core, { allowed_case, selection, size, stated }, paths)
   const last = await core.views.entry(size - 1)
   const facts = selected.facts()
   if (facts === undefined || last === undefined) {
@@ -134,10 +136,11 @@ async function assemble(
 /** Writes the selected entries and their proofs to two files in the same order, one line each. */
 async function spoolEntries(
   core: Core,
-  { allowed_case, selection, size }: Pick<AskedBundle, 'allowed_case' | 'selection' | 'size'>,
+  { allowed_case, selection, size, stated }: Pick<AskedBundle, 'allowed_case' | 'selection' | 'size' | 'stated'>,
   paths: { entries: string; proofs: string },
 ): Promise<{ entries: FileFacts; proofs: FileFacts; selected: Selected }> {
   const { log } = core
+  const withheld = stated.redaction?.withheld ?? []
   const selected = new Selected(selection)
   const proofOf = inclusionProofsOf(log, size)
   const entries = await Lines.create(paths.entries)
@@ -146,7 +149,8 @@ async function spoolEntries(
   try {
     proofs = await Lines.create(paths.proofs)
     for await (const page of entriesToSelect(core, selection, size)) {
-      for (const entry of page) {
+      const stored = await log.load(page.map(({ seq }): Key => ({ view: 'stored', key: seq })))
+      for (const [at, entry] of page.entries()) {
         if (!selected.has(entry)) continue
         const wrong = selected.take(entry)
         invariant(wrong === undefined, `entry ${entry.seq} of the log follows its history: ${wrong}`)
@@ -155,10 +159,9 @@ async function spoolEntries(
         if (count > limits.exportEntriesMax) {
           throw new LockstepError('LIMIT_EXCEEDED', `a bundle holds at most ${limits.exportEntriesMax} entries`)
         }
-        const line = JSON.stringify(entry)
-        const proof = (await proofOf(entry.seq)).map(toHex)
-        await entries.add(line)
-        await proofs.add(JSON.stringify({ leaf_hash: toHex(leafHashOfText(line)), proof, seq: entry.seq }))
+        const asStored = stored[at] as StoredEntry
+        await entries.add(asStored.text)
+        await proofs.add(proofLine(asStored, { proof: await proofOf(entry.seq), seq: entry.seq, withheld }))
       }
       // Let other callers run between two pages.
       await new Promise(setImmediate)

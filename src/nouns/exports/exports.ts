@@ -9,6 +9,7 @@ import { fileError, writeDurably } from '../../disk/durable.ts'
 import type { ApprovalEventData } from '../../domain/approval/events.ts'
 import { roleOf } from '../../domain/approval/state.ts'
 import { type ExportBundle, exportBundleSchema, recordTextOf } from '../../domain/export/bundle.ts'
+import { assertRedaction } from '../../domain/withheld.ts'
 import { invariant, LockstepError } from '../../errors.ts'
 import { isOutcomeUnknown } from '../../files/deliverable/claims.ts'
 import type { ArtifactRef } from '../../kernel/artifact-ref.ts'
@@ -18,14 +19,14 @@ import { given } from '../../kernel/given.ts'
 import type { RecordedActor } from '../../kernel/ids.ts'
 import { limits } from '../../kernel/limits.ts'
 import { caseIdSchema, noteSchema } from '../../kernel/vocabulary.ts'
-import { type Core, hashRequest, sha256Hex, submit } from '../../writer/core.ts'
+import { type Core, sha256Hex, submit } from '../../writer/core.ts'
 import { parse } from '../../writer/parse.ts'
 import type { PolicyOfLedger } from '../policy/policy.ts'
 import { begin, completeIn, failWith } from '../runs/performing.ts'
 import { refuseEnded } from '../runs/runs.ts'
 import { callsFor, type Handlers } from '../served.ts'
 import { proveApprovals } from './export-approvals.ts'
-import { type BegunExport, planExport, sizeUpTo, type WrittenExport } from './export-plan.ts'
+import { type BegunExport, planExport, requestHashOf, sizeUpTo, type WrittenExport } from './export-plan.ts'
 import { noteExport } from './export-recovery.ts'
 import { writeBundle } from './export-write.ts'
 import { selectsOtherCase } from './other-cases.ts'
@@ -48,6 +49,7 @@ export class Exports implements Handlers<ExportsApi> {
   async approve(input: Given<typeof shapes.approve>): Promise<shapes.ApprovedExport> {
     const { actor = this.#core.actor, idempotency_key, ...asked } = input
     const { bundle_kind, redaction, select, size, ...rest } = asked
+    assertRedaction(redaction)
     const bundle = { bundle_kind, ...given({ redaction }), select, size: sizeUpTo(this.#core, size) }
     const command = { ...rest, approval_id: `apr_${nanoid()}`, bundle, type: 'approval.give' as const }
     // The request's content excludes the generated id and the size by default, because they differ at each retry.
@@ -91,7 +93,7 @@ export class Exports implements Handlers<ExportsApi> {
    */
   async begin(request: Given<typeof shapes.create>): Promise<BegunExport> {
     const planned = await planExport(this.#core, this.#policy, request)
-    const { actor, bundle, file, stated } = planned
+    const { actor, bundle, file } = planned
     const { lane_id, parent_run_id, role_id, scope } = planned.asked
     const case_id = parse(caseIdSchema.optional(), scope.case_id, 'scope.case_id')
     const crossed = (await selectsOtherCase(this.#core, { ...bundle, case_id })) ? ['cross_case_lookup'] : []
@@ -101,7 +103,7 @@ export class Exports implements Handlers<ExportsApi> {
     const action = { action_type: 'export' as const, bundle, effects, lane_id, scope, target }
     const run_id = this.#core.newRunId()
     const files = await noteExport(this.#core, { file, run_id })
-    const request_hash_sha256 = hashRequest({ ...bundle, ...stated })
+    const request_hash_sha256 = requestHashOf(planned)
     // Gives every export run an end, even if it is never known whether its process is still alive.
     const lease_duration_s = limits.resourceLeaseSecondsMax
     const made = { files, request_hash_sha256, run_id }
