@@ -4,7 +4,11 @@ import type { Layout } from '../disk/layout.ts'
 import { readTextFile } from '../disk/regular-file.ts'
 import { type Details, LockstepError } from '../errors.ts'
 import { limits } from '../kernel/limits.ts'
-import { verifyCheckpoint } from '../proof/checkpoint.ts'
+import { sha256 } from '../log/sha256.ts'
+import { isSignatureOf } from '../log/signer.ts'
+import { verifySignedCheckpoint } from '../merkle/checkpoint.ts'
+import { toHex } from '../merkle/hash.ts'
+import { parseVkey } from '../merkle/vkey.ts'
 import { ledgerForked } from '../writer/forked.ts'
 import { checkpointIn } from './kept-notes.ts'
 
@@ -14,12 +18,14 @@ import { checkpointIn } from './kept-notes.ts'
  * the ledger does not reach or with another root. Errors: LEDGER_FORKED.
  */
 export async function assertExtends(api: Pick<Api, 'head'>, layout: Layout, note: string): Promise<void> {
-  const signed = await verifyCheckpoint(note, (await api.head.signed()).vkey)
+  const { vkey } = await api.head.signed()
+  const key = await parseVkey(vkey, sha256)
+  const signed = key.ok ? await verifySignedCheckpoint(note, key.value, isSignatureOf) : key
   if (!signed.ok) return
-  const { root, size } = signed
+  const { root, size } = signed.value
   // Read after the note was signed, so that a ledger that grew in the meantime is not taken for a shorter one.
   const head = await api.head.get()
-  if (size <= head.size && (await api.head.signed({ size })).root === root) return
+  if (size <= head.size && (await api.head.signed({ size })).root === toHex(root)) return
   await writeDurably(layout.forked, note, 0o600)
   throw ledgerForked({ forked_size: size, size: head.size })
 }
