@@ -5,7 +5,7 @@ import { formatVersion } from '../../src/kernel/format.ts'
 import { eventIdOf } from '../../src/kernel/ids.ts'
 import { KeyedLog } from '../../src/log/keyed/log.ts'
 import type { Store } from '../../src/log/keyed/store.ts'
-import type { ViewWrite } from '../../src/log/log.ts'
+import type { NewMeta, ViewWrite } from '../../src/log/log.ts'
 import { horizon, ReceiptBlocks } from '../../src/views/receipts.ts'
 import { testActor } from './ledger.ts'
 import { MemoryStore } from './memory-store.ts'
@@ -51,11 +51,12 @@ export async function logOf<S extends Store = MemoryStore>(
   entries: readonly Entry[],
   {
     batchMax = 97,
+    meta = sampleMeta,
     store = new MemoryStore() as unknown as S,
     textOf = JSON.stringify,
-  }: { batchMax?: number; store?: S; textOf?: (entry: Entry) => string } = {},
+  }: { batchMax?: number; meta?: NewMeta; store?: S; textOf?: (entry: Entry) => string } = {},
 ): Promise<{ log: KeyedLog; store: S }> {
-  const log = await KeyedLog.create(store, sampleMeta)
+  const log = await KeyedLog.create(store, meta)
   const rows = new Map<string, Row>()
   const blocks = new ReceiptBlocks()
   for (let at = 0; at < entries.length; at += batchMax) {
