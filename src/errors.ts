@@ -26,11 +26,7 @@ export const codes = {
   LOCK_OWNER_MISMATCH: code(422, 2, 'lock_owner must equal run_id.'),
   LOCK_CHECK_FAILED: code(409, 5, 'The run does not hold the lock on this target.'),
   WRITE_SCOPE_DENIED: code(403, 4, 'The actor’s write scope does not allow a lock inside a deliverable folder.'),
-  LINK_UNSUPPORTED: code(
-    422,
-    7,
-    'The folder’s file system does not support hard links, so a lock file cannot be claimed safely.',
-  ),
+  LINK_UNSUPPORTED: code(422, 7, 'The folder’s file system has no hard links, which a safe lock file needs.'),
   FILE_DENIED: code(403, 4, 'The operating system refused access to a file (EACCES or EPERM).'),
   FILE_READ_ONLY: code(403, 4, 'The file system is read-only (EROFS).'),
   DISK_FULL: retry(507, 7, 'The file system has no space left (ENOSPC or EDQUOT).'),

@@ -6,3 +6,5 @@ export { type Trust, type VerifiedCheckpoint, verifyCheckpoint } from './proof/c
 export { type EntryClaim, leafHashOf, type VerifiedProof, verifyEntry, verifyProof } from './proof/entry.ts'
 export { type VerifiedGrowth, verifyConsistencyProof, verifyGrowth } from './proof/growth.ts'
 export type { Check, Failed } from './proof/result.ts'
+export { type VerifiedTlogProof, verifyTlogProof } from './proof/tlog-proof.ts'
+export type { Witnessed } from './proof/witnesses.ts'

@@ -9,10 +9,12 @@ export type OperationName = { [Noun in keyof Api]: `${Noun}.${keyof Api[Noun] & 
  * test compares the two.
  */
 const alwaysWaits: ReadonlySet<string> = new Set<OperationName>([
+  'erasures.erase',
   'exports.create',
   'log.backup',
   'log.subscribe',
   'log.verify',
+  'retention.sweep',
   'workspaces.check',
   'workspaces.digest',
   'workspaces.files',
@@ -34,6 +36,6 @@ export function takesActor(name: OperationName, kind: string, input: object): bo
 
 /** Whether the input of an operation has the member `idempotency_key`. */
 export function takesKey(name: OperationName, kind: string): boolean {
-  if (name === 'exports.approve') return true
+  if (name === 'erasures.approve' || name === 'exports.approve' || name === 'retention.hold') return true
   return kind === 'command' && name !== 'tokens.revoke' && keyed.has(name.slice(0, name.indexOf('.')))
 }

@@ -34,9 +34,18 @@ function provenLines(proven: ProvenExport): string[] {
     `  root ${proven.root}`,
     `  key ${proven.key_fingerprint_sha256}`,
     `  package ${proven.package_hash_sha256}`,
+    ...(proven.witnessed === null ? [] : witnessedLines(proven.witnessed)),
     ...proven.approvals.map(({ approval_type, approved_at_utc, approved_by }) => {
       return `  recorded as approved by ${approved_by} (${approval_type}) at ${approved_at_utc}`
     }),
+  ]
+}
+
+function witnessedLines({ root, size, witnesses }: NonNullable<ProvenExport['witnessed']>): string[] {
+  const seen = `  agrees with the tree of size ${size}, root ${root}, that these witnesses saw:`
+  return [
+    seen,
+    ...witnesses.map(({ name, timestamp }) => `    ${name}, ${timeText(new Date(timestamp * 1000).toISOString())}`),
   ]
 }
 

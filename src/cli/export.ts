@@ -150,15 +150,21 @@ function verifyVerb(): Command {
         '--proof <file...>',
         'proofs between the checkpoints and the bundle (lockstep consistency FROM TO --json); they may come from anyone',
       ),
+      witnessPolicy: text(
+        '--witness-policy <file>',
+        'a quorum of this policy must have cosigned a checkpoint in the bundle',
+      ),
       unauthenticated: toggle('--unauthenticated', 'only check that the bundle agrees with itself'),
     },
     run: async ({ given }) => {
       const { verifyExport } = await import('../nouns/exports/export-verify.ts')
       const { readGrowths, readKept } = await import('./kept-files.ts')
+      const { policyOf } = await import('./witnessed.ts')
       return verifyExport(given.path ?? '.', {
         checkpoints: readKept(given.checkpoint),
         growths: readGrowths(given.proof),
         unauthenticated: given.unauthenticated,
+        policy: given.witnessPolicy === undefined ? undefined : await policyOf(given.witnessPolicy),
         vkey: given.key,
       })
     },

@@ -1,5 +1,5 @@
 import type { Command } from 'commander'
-import type { ConsistencyProof } from '../api/shapes/log.ts'
+import type { ConsistencyProof, EntryProof } from '../api/shapes/log.ts'
 import { LockstepError } from '../errors.ts'
 import type { GrownFromKept } from '../nouns/kept-checkpoints.ts'
 import { readKept } from './kept-files.ts'
@@ -30,16 +30,44 @@ export function proveVerb(): Command {
   return verb('prove', 'log.prove', {
     arguments: ['seq'],
     flags: { size: { about: 'prove it in the tree of this size (default: the current size)' } },
+    errors: ['VERIFY_FAILED', 'FILE_DENIED'],
     more: 'The lockstep/verify module checks the proof offline.',
-    lines: ({ entry, leaf_hash, proof, root, seq, size }) => [
-      `entry ${seq} (${entry.type}) in the tree of ${size}`,
-      `leaf hash ${leaf_hash}`,
-      ...proof.map((hash) => `  ${hash}`),
-      `root ${root}`,
-      'To get the proof as a document that others can check, add --json.',
+    own: {
+      format: { ...text('--format <format>', 'print the proof as a text of C2SP tlog-proof'), choices: ['tlog-proof'] },
+      witnessPolicy: text(
+        '--witness-policy <file>',
+        'prove it in the newest checkpoint that a quorum of this policy cosigned',
+      ),
+    },
+    call: async (ledger, input, { given: { witnessPolicy } }) => {
+      if (witnessPolicy === undefined) return ledger.log.prove(input)
+      if (input.size !== undefined) {
+        throw new LockstepError('INVALID_INPUT', '--size and --witness-policy exclude each other')
+      }
+      const { policyOf, provenToWitnesses } = await import('./witnessed.ts')
+      return provenToWitnesses(ledger, input.seq, await policyOf(witnessPolicy))
+    },
+    lines: async (proven, { given }) => {
+      if (given.format === undefined) return proofLines(proven)
+      const { tlogProofOf } = await import('./witnessed.ts')
+      return tlogProofOf(proven).trimEnd().split('\n')
+    },
+    examples: [
+      'lockstep prove 42',
+      'lockstep prove 42 --json > proof-42.json',
+      'lockstep prove 42 --witness-policy witnesses.txt --format tlog-proof > 42.tlog-proof',
     ],
-    examples: ['lockstep prove 42', 'lockstep prove 42 --json > proof-42.json'],
   })
+}
+
+function proofLines({ entry, leaf_hash, proof, root, seq, size }: EntryProof): string[] {
+  return [
+    `entry ${seq} (${entry.type}) in the tree of ${size}`,
+    `leaf hash ${leaf_hash}`,
+    ...proof.map((hash) => `  ${hash}`),
+    `root ${root}`,
+    'To get the proof as a document that others can check, add --json.',
+  ]
 }
 
 export function consistencyVerb(): Command {

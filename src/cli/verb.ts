@@ -1,5 +1,5 @@
 import { Argument, Command, Option } from 'commander'
-import type { Api } from '../api/api.ts'
+import type { Api, LedgerHere } from '../api/api.ts'
 import type { OperationName } from '../api/call-facts.ts'
 import { sharedErrors } from '../api/operation.ts'
 import { type Code, LockstepError } from '../errors.ts'
@@ -69,7 +69,7 @@ interface Spec<Input, Shown, O extends Owns> extends Common<Shown, Asked<Input, 
   /** What the verb does, if that is not what the operation does. */
   about?: string
   /** Makes the call, and others beside it. By default it is the operation alone. */
-  call?: (api: Api, input: Input, asked: Asked<Input, O>) => Promise<Shown>
+  call?: (api: LedgerHere, input: Input, asked: Asked<Input, O>) => Promise<Shown>
   /** Completes the input from what the command alone knows. It is checked afterwards. */
   input?: (values: Values, given: Given<O>, globals: Globals) => object
   /** Whether the query can take long: the ledger is then released between slices. */
@@ -103,7 +103,7 @@ export function verb<Call extends OperationName, Shown = AnswerOf<Call>, O exten
     const asked = { command: pathOf(self), given, globals, input }
     if (spec.run !== undefined) return { asked, shown: await spec.run(asked) }
     const open = spec.isLong ? askLedger : withLedger
-    const make = spec.call ?? ((api: Api) => operationIn(api, call)(input) as Promise<Shown>)
+    const make = spec.call ?? ((api: LedgerHere) => operationIn(api, call)(input) as Promise<Shown>)
     const shown = await open(globals, asked.command, (ledger) => make(ledger, input, asked), facts.kind)
     return { asked, shown }
   })

@@ -3,7 +3,7 @@ import type { LedgerHere } from '../api/api.ts'
 import type { HeadSetAside } from '../backup/set-head-aside.ts'
 import { governingLayout } from '../disk/permissions.ts'
 import { given } from '../kernel/given.ts'
-import { compareKept, type KeptHead } from '../nouns/kept-checkpoints.ts'
+import { compareKept, demandQuorum, type KeptHead } from '../nouns/kept-checkpoints.ts'
 import type { Verified } from '../verify/verify.ts'
 import { acceptingHead, acceptMissingHead } from './accept-head.ts'
 import { asOf, folderOf, serviceOf, withLedger } from './context.ts'
@@ -12,6 +12,7 @@ import { say } from './output.ts'
 import { progressBar } from './progress.ts'
 import { local, text, texts, toggle } from './verb.ts'
 import { type WrittenPage, writePage } from './verify-page.ts'
+import { newestWitnessed, policyOf } from './witnessed.ts'
 
 export function verifyVerb(): Command {
   return local('verify', 'Reads all stored bytes and derives all state again.', {
@@ -24,18 +25,27 @@ export function verifyVerb(): Command {
       ),
       key: text('--key <vkey>', 'with --checkpoint: the key line that was kept with them (default: the ledger’s own)'),
       page: text('--page <file>', 'write a page that checks proofs, growths and bundles offline, in a browser'),
+      witnessPolicy: text(
+        '--witness-policy <file>',
+        'a quorum of this policy must have cosigned the checkpoints (default: the newest that is kept in .lockstep)',
+      ),
       rebuild: toggle('--rebuild', 'first rebuild rows and receipts from the entries'),
     },
     run: async ({ given: asked, globals }): Promise<Shown | WrittenPage> => {
-      const { acceptMissingHead: accepts, key, page, reason, rebuild: toRebuild } = asked
-      if (page !== undefined) return writePage(page, [asked.checkpoint, key, toRebuild, accepts])
-      const kept = readKept(asked.checkpoint)
+      const { acceptMissingHead: accepts, key, page, reason, rebuild: toRebuild, witnessPolicy } = asked
+      if (page !== undefined) return writePage(page, [asked.checkpoint, key, toRebuild, accepts, witnessPolicy])
+      const files = readKept(asked.checkpoint)
+      const policy = witnessPolicy === undefined ? undefined : await policyOf(witnessPolicy)
       const accepted = accepts ? await acceptMissingHead(globals, reason) : undefined
       const compared = async (verified: Verified) => {
         const shown = shownOf(verified, accepted)
-        if (kept.length === 0) return shown
+        if (files.length === 0 && policy === undefined) return shown
         const { root, size } = verified
-        const compare = (api: LedgerHere) => compareKept(api, { kept, key, root, size })
+        const compare = async (api: LedgerHere) => {
+          const kept = policy !== undefined && files.length === 0 ? [await newestWitnessed(api, policy)] : files
+          if (policy !== undefined) await demandQuorum(kept, policy)
+          return compareKept(api, { kept, key, root, size })
+        }
         const found = await withLedger(globals, 'verify', compare, 'query')
         return { ...shown, checkpoints: found.map(({ growth, ...head }) => head) }
       }
@@ -65,6 +75,7 @@ export function verifyVerb(): Command {
       'lockstep verify',
       'lockstep verify --json --dir ~/work/fleet',
       'lockstep verify --checkpoint /mnt/kept/*.txt --key "$(cat /mnt/kept/key.pub)"',
+      'lockstep verify --witness-policy witnesses.txt',
       'lockstep verify --rebuild',
       'lockstep verify --accept-missing-head --reason "the disk image had no head file"',
       'lockstep verify --page verify.html',

@@ -128,6 +128,8 @@ export const limits = {
   /** How often, and after which pause, the files are written again until nothing of an erased text is left. */
   purgeAttempts: 4,
   purgePauseMillis: 100,
+  /** How long this rests after each slice of work on this thread, so that appends go on. */
+  purgeRestMillis: 20,
   /** The objects that one entry erases, and the objects that one pass over the entries can find due. */
   erasedPerEntry: 256,
   retentionDueMax: 131_072,

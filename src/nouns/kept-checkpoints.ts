@@ -6,6 +6,7 @@ import { verifySignedCheckpoint } from '../merkle/checkpoint.ts'
 import { fromHex, toHex } from '../merkle/hash.ts'
 import { verifyConsistency } from '../merkle/proofs.ts'
 import { parseVkey, type Vkey } from '../merkle/vkey.ts'
+import { verifyQuorum, type WitnessPolicy } from '../merkle/witness-policy.ts'
 
 /** A signed checkpoint that somebody kept in another place than the ledger, and its file. */
 export interface Kept {
@@ -68,6 +69,19 @@ export async function compareKept(
     found.push({ ...head, growth })
   }
   return found
+}
+
+/** Checks that a quorum of witnesses cosigned each note. Errors: VERIFY_FAILED (`witnesses`). */
+export async function demandQuorum(kept: readonly Kept[], policy: WitnessPolicy): Promise<void> {
+  for (const { file, note } of kept) {
+    const quorum = await verifyQuorum(note, policy, isSignatureOf)
+    if (!quorum.ok) throw notWitnessed(`${file}: ${quorum.reason}`, { file })
+  }
+}
+
+/** VERIFY_FAILED, because the witnesses that a reader trusts did not see a checkpoint. */
+export function notWitnessed(what: string, details: Record<string, string>): LockstepError {
+  return new LockstepError('VERIFY_FAILED', what, { details: { check: 'witnesses', ...details } })
 }
 
 /** Proofs between kept checkpoints and a signed head of the ledger, and whose key signed the checkpoints. */

@@ -3,16 +3,19 @@ import { isRecord } from '../merkle/entry-line.ts'
 import { toHex } from '../merkle/hash.ts'
 import { parseVkey } from '../merkle/vkey.ts'
 import { type Failed, failed, guarded } from './result.ts'
+import { importKey, isSignatureOf } from './signatures.ts'
 import { sha256 } from './values.ts'
+import { quorumOf, type Witnessed } from './witnesses.ts'
 
 /**
  * Whom the caller trusts for the heads of a ledger. `vkey` is the ledger's verifier key line, known from elsewhere: a key
- * that came with the claim proves nothing about it.
+ * that came with the claim proves nothing about it. `policy` is the text of a policy in the form of C2SP tlog-policy: a
+ * checkpoint must then also be cosigned by a quorum of its witnesses, so that nobody can be shown another history.
  */
-export type Trust = { readonly vkey: string }
+export type Trust = { readonly vkey: string; readonly policy?: string }
 
-/** A tree head that the key signed. */
-export type VerifiedCheckpoint = { ok: true; origin: string; size: number; root: string }
+/** A tree head that the key signed. `witnesses` are those of the policy that cosigned it, if the caller has one. */
+export type VerifiedCheckpoint = { ok: true; origin: string; size: number; root: string; witnesses?: Witnessed[] }
 
 /** Verifies a checkpoint (a signed note). `trust` may be the key line alone. The returned root is in hex. */
 export function verifyCheckpoint(note: unknown, trust: string | Trust): Promise<VerifiedCheckpoint | Failed> {
@@ -28,21 +31,10 @@ export async function signedHead(note: unknown, trust: unknown): Promise<Verifie
   if (!key.ok) return failed('key', key.reason)
   const publicKey = await importKey(key.value.publicKey)
   if (!publicKey.ok) return publicKey
-  const checkpoint = await verifySignedCheckpoint(note, key.value, (_, message, signature) =>
-    crypto.subtle.verify('Ed25519', publicKey.value, signature, message),
-  )
+  const checkpoint = await verifySignedCheckpoint(note, key.value, isSignatureOf)
   if (!checkpoint.ok) return failed('checkpoint', checkpoint.reason)
-  return { ok: true, ...checkpoint.value, root: toHex(checkpoint.value.root) }
-}
-
-/** The key for WebCrypto. It fails if the platform lacks Ed25519, or if the bytes are not a point on its curve. */
-async function importKey(publicKey: Uint8Array) {
-  try {
-    const value = await crypto.subtle.importKey('raw', publicKey, 'Ed25519', false, ['verify'])
-    return { ok: true as const, value }
-  } catch (error) {
-    return error instanceof Error && error.name === 'NotSupportedError'
-      ? failed('platform', 'WebCrypto here does not support Ed25519; newer browsers do')
-      : failed('key', 'the key is not a point on the curve of Ed25519')
-  }
+  const head = { ...checkpoint.value, root: toHex(checkpoint.value.root) }
+  if (!isRecord(trust) || !Object.hasOwn(trust, 'policy')) return { ok: true, ...head }
+  const quorum = await quorumOf(note, trust.policy)
+  return quorum.ok ? { ...quorum, ...head } : quorum
 }

@@ -4,6 +4,7 @@ import { verifyInclusion } from '../merkle/proofs.ts'
 import { signedHead, type Trust } from './checkpoint.ts'
 import { type Failed, failed, guarded } from './result.ts'
 import { hashesOf, hashOf, isSize, sha256 } from './values.ts'
+import type { Witnessed } from './witnesses.ts'
 
 /** An entry that was proven to be in a tree. `authenticity` is checked only if the caller passed a key. */
 export type VerifiedProof = {
@@ -13,6 +14,8 @@ export type VerifiedProof = {
   root: string
   leaf_hash: string
   authenticity: 'checked' | 'unchecked'
+  /** The witnesses that cosigned the checkpoint, if the caller has a policy. */
+  witnesses?: Witnessed[]
 }
 
 /**
@@ -39,19 +42,19 @@ async function proven(document: unknown, options: Trust | undefined): Promise<Ve
 
   const authenticity = options === undefined ? 'unchecked' : 'checked'
   if (checkpoint === undefined && options === undefined) return { ...verified, authenticity }
-  const head = await signedHead(checkpoint, options === undefined ? document.vkey : options.vkey)
+  const head = await signedHead(checkpoint, options ?? document.vkey)
   if (!head.ok) return head
   if (head.size !== verified.size || head.root !== verified.root) {
     return failed('checkpoint', 'the size or root of the checkpoint differs from the proof')
   }
-  return { ...verified, authenticity }
+  return { ...verified, authenticity, ...(head.witnesses === undefined ? {} : { witnesses: head.witnesses }) }
 }
 
 /**
  * Verifies that an entry is at `seq` in the tree with this root. `line` is its canonical JSON line without the newline,
  * and hashes are in hex. Members may have any value, because they come from outside.
  */
-export function verifyEntry(claim: EntryClaim): Promise<Omit<VerifiedProof, 'authenticity'> | Failed> {
+export function verifyEntry(claim: EntryClaim): Promise<Omit<VerifiedProof, 'authenticity' | 'witnesses'> | Failed> {
   return guarded(() => included(claim))
 }
 
@@ -64,7 +67,8 @@ export interface EntryClaim {
   root: unknown
 }
 
-async function included(claim: EntryClaim): Promise<Omit<VerifiedProof, 'authenticity'> | Failed> {
+/** As `verifyEntry`, for callers that are guarded themselves. */
+export async function included(claim: EntryClaim): Promise<Omit<VerifiedProof, 'authenticity' | 'witnesses'> | Failed> {
   const { line, seq, size, proof, root } = claim
   if (typeof line !== 'string' || !isWellFormed(line)) return failed('entry', 'the line is not valid Unicode text')
   if (!isSize(seq) || !isSize(size)) return failed('document', 'seq or size is not a whole number')

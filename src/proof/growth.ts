@@ -10,7 +10,7 @@ export type VerifiedGrowth = { ok: true; from: number; to: number }
 /**
  * Verifies that a ledger only grew between two checkpoints (signed notes) of the same key. `proof` is the member of that
  * name of `lockstep consistency FROM TO --json`: hashes in hex. Only signed roots are compared, so the answer does not
- * depend on who delivered the proof.
+ * depend on who delivered the proof. With a policy, the new checkpoint must be cosigned.
  */
 export function verifyGrowth(
   oldNote: unknown,
@@ -19,7 +19,9 @@ export function verifyGrowth(
   trust: string | Trust,
 ): Promise<VerifiedGrowth | Failed> {
   return guarded(async () => {
-    const [old, grown] = [await signedHead(oldNote, trust), await signedHead(newNote, trust)]
+    // The caller kept the old checkpoint, so only the new one needs witnesses.
+    const kept = isRecord(trust) ? trust.vkey : trust
+    const [old, grown] = [await signedHead(oldNote, kept), await signedHead(newNote, trust)]
     if (!old.ok) return old
     if (!grown.ok) return grown
     return consistent({ from: old.size, from_root: old.root, proof, to: grown.size, to_root: grown.root })

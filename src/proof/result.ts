@@ -1,8 +1,17 @@
 /**
- * The check that failed: the shape of the input, the entry, its leaf hash, a proof, the key, the checkpoint, or what this
- * platform can do.
+ * The check that failed: the shape of the input, the entry, its leaf hash, a proof, the key, the checkpoint, its
+ * witnesses, or what this platform can do.
  */
-export type Check = 'document' | 'entry' | 'leaf_hash' | 'inclusion' | 'consistency' | 'key' | 'checkpoint' | 'platform'
+export type Check =
+  | 'document'
+  | 'entry'
+  | 'leaf_hash'
+  | 'inclusion'
+  | 'consistency'
+  | 'key'
+  | 'checkpoint'
+  | 'witnesses'
+  | 'platform'
 
 /** The check that failed, and the reason as a sentence. */
 export type Failed = { ok: false; check: Check; reason: string }

@@ -3,8 +3,11 @@ import { join } from 'node:path'
 import { suite } from 'uvu'
 import { equal, is, ok } from 'uvu/assert'
 import { layoutOf } from '../../src/disk/layout.ts'
+import type { LockstepError } from '../../src/errors.ts'
 import type { LocalLedger } from '../../src/ledger.ts'
+import { KeyedLog } from '../../src/log/keyed/log.ts'
 import type { Store } from '../../src/log/keyed/store.ts'
+import { openStore } from '../../src/log/level/store.ts'
 import { openLedger } from '../../src/open.ts'
 import { endsWithVerify, temporaryRoot, testActor } from '../support/ledger.ts'
 import { remainsOf } from '../support/remains.ts'
@@ -115,6 +118,53 @@ erasures('ends after a crash at any of its writes', async () => {
     equal(await remainsOf(root, secret), [], `step ${step}`)
     await endsWithVerify(root)
     ok(step < 20, 'it ends')
+  }
+})
+
+/** Opens the database of a closed ledger, changes one object, and says what a verification then finds. */
+async function foundAfter(root: string, change: (log: KeyedLog) => Promise<void>): Promise<string> {
+  const store = await openStore(layoutOf(root).ledger, { create: false })
+  await change(KeyedLog.open(store))
+  await store.close()
+  return endsWithVerify(root).then(
+    () => 'nothing',
+    (error: LockstepError) => `${error.code} ${error.details.check}`,
+  )
+}
+
+erasures('is accepted by a verification only as its entry says', async () => {
+  const made = async () => {
+    const root = temporaryRoot()
+    const ledger = await create(root)
+    await startRuns(ledger, [run_id])
+    const [old = '', kept = ''] = await promote(ledger, [`${secret} 1`, `${secret} 2`, 'harmless'])
+    const { text } = await ledger.workspaces.object({ digest: old })
+    const { seq } = await erase(ledger, [old])
+    await ledger.close()
+    return { kept, old, root, seq, text }
+  }
+  const changes: [string, (of: Awaited<ReturnType<typeof made>>, log: KeyedLog) => Promise<unknown>][] = [
+    ['nothing', async () => {}],
+    // An object that no entry erases is missing, or has a mark of its own.
+    ['VERIFY_FAILED objects', async ({ kept }, log) => log.objects.drop([kept], [])],
+    ['VERIFY_FAILED objects', async ({ kept, seq }, log) => mark(log, kept, seq)],
+    // The erased object has no mark, or that of another entry, or its text again.
+    ['VERIFY_FAILED objects', async ({ old }, log) => log.objects.drop([old], [])],
+    ['VERIFY_FAILED objects', async ({ old, seq }, log) => mark(log, old, seq - 1)],
+    [
+      'VERIFY_FAILED objects',
+      async ({ old, text }, log) => {
+        const [note = 0] = await log.objects.put([[old, text]], 0)
+        await log.append({ size: log.head().size }, [], [{ view: 'note', key: note }], log.head().cursors)
+      },
+    ],
+  ]
+  const mark = (log: KeyedLog, key: string, value: number) =>
+    log.append({ size: log.head().size }, [], [{ view: 'erased', key, value }], log.head().cursors)
+  for (const [index, [expected, change]] of changes.entries()) {
+    const of = await made()
+    const found = await foundAfter(of.root, async (log) => void (await change(of, log)))
+    is(found, expected, `change ${index}`)
   }
 })
 

@@ -24,21 +24,31 @@ test.after(() => killWitnesses())
 const inRoot = (root: string) => (words: readonly string[]) => lockstep(['--dir', root, ...words])
 const acquire = ['lock', 'acquire', '--holder', 'h']
 
-/** A ledger, its copy with another history from some entry on, and a witness that watches both under one name. */
-async function forkedLedgers() {
-  const [first, second] = [temporaryRoot(), temporaryRoot()]
-  const [inFirst, inSecond] = [inRoot(first), inRoot(second)]
-  is((await inFirst(['init', '--no-operator-token'])).status, 0)
-  for (const name of ['a', 'b', 'c']) is((await inFirst([...acquire, name])).status, 0)
-  copyLedger(join(first, '.lockstep'), join(second, '.lockstep'))
-  is((await inFirst([...acquire, 'only-first'])).status, 0)
-  is((await inSecond([...acquire, 'only-second'])).status, 0)
-  is((await inSecond([...acquire, 'more'])).status, 0)
-  const { vkey } = (await inFirst(['head', '--signed'])).json as { vkey: string }
+/** Appends locks to the ledger in a folder, in this process. Returns its key line. */
+async function appended(root: string, names: readonly string[], create = false): Promise<string> {
+  const ledger = await openLedger({ actor: testActor, create, dir: root, policy: false })
+  for (const name of names) await ledger.locks.acquire({ holder: 'h', name })
+  const { vkey } = await ledger.head.signed()
+  await ledger.close()
+  return vkey
+}
+
+/** A witness of a key, and a file with its policy. */
+async function policyFor(vkey: string): Promise<string> {
   const witness = await startWitness({ logs: [vkey] })
   const policy = join(temporaryRoot(), 'policy.txt')
   writeFileSync(policy, `${witness.policyLine}\nquorum witness.example/w1\n`)
-  return { first, inFirst, inSecond, policy, second, witness }
+  return policy
+}
+
+/** A ledger, its copy with another history from some entry on, and a witness that watches both under one name. */
+async function forkedLedgers() {
+  const [first, second] = [temporaryRoot(), temporaryRoot()]
+  const vkey = await appended(first, ['a', 'b', 'c'], true)
+  copyLedger(join(first, '.lockstep'), join(second, '.lockstep'))
+  await appended(first, ['only-first'])
+  await appended(second, ['only-second', 'more'])
+  return { first, inFirst: inRoot(first), inSecond: inRoot(second), policy: await policyFor(vkey), second }
 }
 
 test('of two readers with one witness, the second is refused, and its ledger grants no more', async () => {
@@ -82,17 +92,11 @@ test('whichever history comes first is the one that is witnessed', async () => {
 
 test('a ledger that was set back is found by what was cosigned', async () => {
   const root = temporaryRoot()
-  const run = inRoot(root)
-  is((await run(['init', '--no-operator-token'])).status, 0)
-  const { vkey } = (await run(['head', '--signed'])).json as { vkey: string }
-  const witness = await startWitness({ logs: [vkey] })
-  const policy = join(temporaryRoot(), 'policy.txt')
-  writeFileSync(policy, `${witness.policyLine}\nquorum witness.example/w1\n`)
-  is((await run([...acquire, 'a'])).status, 0)
+  const policy = await policyFor(await appended(root, ['a'], true))
   const early = temporaryRoot()
   copyLedger(join(root, '.lockstep'), join(early, '.lockstep'))
-  is((await run([...acquire, 'b'])).status, 0)
-  is((await run(['witness', 'sync', '--policy', policy])).status, 0)
+  await appended(root, ['b'])
+  is((await inRoot(root)(['witness', 'sync', '--policy', policy])).status, 0)
   // The whole folder is set back, with all that it knows of witnesses.
   const setBack = inRoot(early)
   const { json, status } = await setBack(['witness', 'sync', '--policy', policy])

@@ -9,7 +9,7 @@ import { newKey, type TestKey } from '../support/witness-keys.ts'
 export class LogOfLeaves {
   readonly key: TestKey
   readonly origin: string
-  readonly #reader: TileReader
+  readonly reader: TileReader
 
   /** Two logs with one key and leaves that differ from some seq on are a fork. */
   constructor(leaves: readonly string[], { key, origin }: { key?: TestKey; origin: string }) {
@@ -20,11 +20,11 @@ export class LogOfLeaves {
     const hashes = leaves.map((leaf) => sha256(Buffer.from(`\0${leaf}`)))
     const { tiles, tree } = growTree(emptyTree, hashes, reader, sha256)
     for (const tile of tiles) stored.set(`${tile.level}/${tile.index}`, tile.hashes)
-    this.#reader = readerOf(tree, reader)
+    this.reader = readerOf(tree, reader)
   }
 
   root(size: number): Uint8Array {
-    return rootAt(size, this.#reader, sha256)
+    return rootAt(size, this.reader, sha256)
   }
 
   text(size: number): string {
@@ -36,7 +36,7 @@ export class LogOfLeaves {
   }
 
   proof(from: number, to: number): Uint8Array[] {
-    return consistencyProof(from, to, this.#reader, sha256)
+    return consistencyProof(from, to, this.reader, sha256)
   }
 
   /** The body of a request to a witness. */

@@ -27,10 +27,21 @@ export const approvalFiles = [
   'approvals/inclusion.jsonl',
 ] as const
 export type ApprovalFile = (typeof approvalFiles)[number]
-export type BundleFile = (typeof bundleFiles)[number] | ApprovalFile
+/** The files that a bundle has besides, if witnesses cosigned a checkpoint of its ledger. */
+export const witnessedFiles = ['witnessed/checkpoint', 'witnessed/consistency.json'] as const
+export type WitnessedFile = (typeof witnessedFiles)[number]
+export type BundleFile = (typeof bundleFiles)[number] | ApprovalFile | WitnessedFile
 
-/** All files of a bundle whose export used approvals, in the order of the archive. */
-export const approvedBundleFiles: readonly BundleFile[] = [...bundleFiles, ...approvalFiles].sort()
+/** What a bundle has besides its entries. */
+export interface BundleParts {
+  hasApprovals: boolean
+  isWitnessed: boolean
+}
+
+/** All files of a bundle, in the order of the archive. */
+export function bundleFilesOf({ hasApprovals, isWitnessed }: BundleParts): BundleFile[] {
+  return [...bundleFiles, ...(hasApprovals ? approvalFiles : []), ...(isWitnessed ? witnessedFiles : [])].sort()
+}
 
 /** The format of a bundle. From 2 on, the bundle_id depends on the root of the tree. The statement names the format. */
 export type BundleFormat = 1 | 2
@@ -66,7 +77,7 @@ export interface ManifestFacts {
 
 /**
  * The manifest of a bundle. It depends only on the selection, the tree, the kind, the caller's statements and the
- * approvals. So two exports at one size that need no approval have the same bytes, and anyone with the entries can rebuild the manifest and compare.
+ * approvals. So two exports at one size that need no approval have the same manifest, and anyone with the entries can rebuild the manifest and compare.
  */
 export function manifestOf(facts: ManifestFacts, sha256: HexDigest): ExportManifest {
   const { approvals, bundle_kind, entries, ledger_id, origin, proofs, root, selected, selection, size, stated } = facts
@@ -205,8 +216,8 @@ export function signedBytes(payload: string): Uint8Array {
 }
 
 /** The README in the archive, for readers without Lockstep. */
-export function readmeOf(bundleId: string, hasApprovals: boolean): string {
-  const approvals = hasApprovals ? approvalsText : ''
+export function readmeOf(bundleId: string, { hasApprovals, isWitnessed }: BundleParts): string {
+  const more = `${hasApprovals ? approvalsText : ''}${isWitnessed ? witnessedText : ''}`
   return `Lockstep export bundle ${bundleId}
 
 entries.jsonl            one entry of the ledger a line: RFC 8785 JSON, the text that its leaf hash is made over
@@ -215,7 +226,7 @@ checkpoint               the ledger's tree head, signed with its Ed25519 key (C2
 key.pub                  that key; it proves nothing unless you have it from elsewhere too
 manifest.json            what was selected, and why it stops there (export_bundle of Contract v1, without integrity)
 statement.json           the SHA-256 of every other file, signed with the same key (in-toto Statement in DSSE)
-${approvals}
+${more}
 Leaf hash of a line, with common tools:
   line() { sed -n "$1p" entries.jsonl | tr -d '\\n'; }
   { printf '\\000'; line 1; } | sha256sum
@@ -230,4 +241,10 @@ approvals/entries.jsonl     the entries that gave the approvals and used them, i
 approvals/inclusion.jsonl   their inclusion proofs, in the tree after the decision on this export
 approvals/checkpoint        that tree's head, signed with the same key
 approvals/consistency.json  the RFC 6962 proof that this tree continues the exported one
+`
+
+const witnessedText = `
+What witnesses elsewhere saw of this ledger:
+witnessed/checkpoint        the newest tree head that a quorum of the ledger's witnesses cosigned, with the cosignatures
+witnessed/consistency.json  the RFC 6962 proof that one of this tree and the exported one continues the other
 `

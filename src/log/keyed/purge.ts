@@ -13,9 +13,10 @@ export async function purgeObjects(store: Store, writes: WriteQueue, digests: re
   for (let attempts = 1; ; attempts += 1) {
     const erased = digests.filter((digest) => erasedAt(store, digest) !== undefined)
     await store.flush()
-    for (let at = 0; at < erased.length; at += limits.slicePairs) {
-      const some = erased.slice(at, at + limits.slicePairs)
+    for (let at = 0; at < erased.length; at += limits.erasedPerEntry) {
+      const some = erased.slice(at, at + limits.erasedPerEntry)
       await writes.inTurn(() => marksOf(store, some))
+      await new Promise((resolve) => setTimeout(resolve, limits.purgeRestMillis))
     }
     const ranges = erased.map((digest): Range => objectRange(digest)).sort(byStart)
     if (await store.rewrite(ranges, isMark)) return true

@@ -1,10 +1,12 @@
 import { closeSync, fstatSync, openSync, readdirSync, readSync } from 'node:fs'
 import { join } from 'node:path'
 import { systemCodeOf } from '../../errors.ts'
+import { limits } from '../../kernel/limits.ts'
 import { failureOf } from '../failure.ts'
 import type { Range } from '../keyed/store.ts'
 import { type TableBytes, valuesIn } from './table.ts'
 
+const sliceMillis = 4
 /** Up to this many ranges are compacted one by one, and more of them as one range. */
 const rangesApart = 32
 
@@ -18,7 +20,7 @@ export function compactedRanges(ranges: readonly Range[]): readonly Range[] {
 /**
  * Whether a table in a folder has a value in one of some sorted ranges that `isKept` refuses. All tables are read,
  * because a reader can keep a table that LevelDB has replaced. Cost: the index of each table, and the blocks in the
- * ranges; other work runs between two tables. Errors: LEDGER_CORRUPT, LEDGER_UNAVAILABLE.
+ * ranges; other work runs in between. Errors: LEDGER_CORRUPT, LEDGER_UNAVAILABLE.
  */
 export async function hasOthers(
   folder: string,
@@ -29,10 +31,15 @@ export async function hasOthers(
     const range = ranges[firstEndingBehind(ranges, from)]
     return range !== undefined && Buffer.compare(range.gte, to) <= 0
   }
+  let sliceEnds = performance.now() + sliceMillis
   for (const name of readdirSync(folder).filter((name) => name.endsWith('.ldb'))) {
-    await new Promise(setImmediate)
     try {
-      for (const value of valuesOf(join(folder, name), isInRange)) if (!isKept(value)) return true
+      for (const value of valuesOf(join(folder, name), isInRange)) {
+        if (!isKept(value)) return true
+        if (performance.now() < sliceEnds) continue
+        await new Promise((resolve) => setTimeout(resolve, limits.purgeRestMillis))
+        sliceEnds = performance.now() + sliceMillis
+      }
     } catch (error) {
       // LevelDB has removed it meanwhile.
       if (systemCodeOf(error) !== 'ENOENT') throw failureOf(`reading ${name}`, error)

@@ -16,6 +16,7 @@ import type { ConfigInForce } from '../../writer/config-in-force.ts'
 import { type Core, submit } from '../../writer/core.ts'
 import type { Handlers } from '../served.ts'
 import { mayRemain } from './erasures.ts'
+import { Pace } from './pace.ts'
 import { Survey } from './survey.ts'
 
 type Given<Schema extends z.ZodType> = z.output<Schema>
@@ -125,7 +126,11 @@ export class Retention implements Handlers<RetentionApi> {
         else part.push(digest)
       }
       const all = [...parts].flatMap(([name, of]) => pagesOf(of).map((page): Due => ({ class: name, digests: page })))
-      if (!isDry) for (const due of all) await this.#erase(survey, due, needed)
+      const pace = new Pace(this.#core.log)
+      for (const due of isDry ? [] : all) {
+        await this.#erase(survey, due, needed)
+        await pace.rest()
+      }
       return all
     })
   }
@@ -144,8 +149,10 @@ export class Retention implements Handlers<RetentionApi> {
     const { log } = this.#core
     const latest = [...cutoffs.values()].sort().at(-1) ?? ''
     const due = new Set<string>()
+    const pace = new Pace(log)
     for await (const { entry, objects } of namedObjects(log, from, log.head().size)) {
       if (entry.time >= latest) break
+      await pace.rest()
       const old = objects.filter(({ kind }) => entry.time < (cutoffs.get(this.#classOf(kind) ?? '') ?? ''))
       const fresh = old.map(({ digest }) => digest).filter((digest) => !due.has(digest))
       const missing = new Set(await log.objects.missing(fresh))

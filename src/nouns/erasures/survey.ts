@@ -4,6 +4,7 @@ import type { Entry } from '../../kernel/entry.ts'
 import { classOf, isErasable, type ObjectKind } from '../../kernel/retention.ts'
 import { namedObjects } from '../../views/named-objects.ts'
 import type { Core } from '../../writer/core.ts'
+import { Pace } from './pace.ts'
 
 /** What the entries say about an object. */
 interface Seen {
@@ -23,6 +24,7 @@ const ends = new Set(['run.cancelled', 'run.completed', 'run.denied', 'run.faile
  */
 export class Survey {
   readonly #core: Core
+  readonly #pace: Pace
   readonly #seen = new Map<string, Seen | undefined>()
   /** The asked objects in the proposal that a run may still promote, by run. */
   readonly #open = new Map<string, string[]>()
@@ -32,6 +34,7 @@ export class Survey {
 
   constructor(core: Core, digests: Iterable<string>) {
     this.#core = core
+    this.#pace = new Pace(core.log)
     for (const digest of digests) this.#seen.set(digest, undefined)
   }
 
@@ -45,6 +48,7 @@ export class Survey {
     }
     const { size } = log.head()
     for await (const { entry, objects } of namedObjects(log, this.#at, size)) {
+      await this.#pace.rest()
       this.#followTurns(entry)
       const asked = objects.filter(({ digest }) => this.#seen.has(digest))
       for (const { digest, kind } of asked) this.#see(entry, digest, kind)
@@ -69,6 +73,7 @@ export class Survey {
     for (const digests of this.#open.values()) for (const digest of digests) needed.set(digest, 'open')
     // A proposal that was promoted since is among the current state, which is read after it.
     for await (const page of this.#core.log.scan('state', '')) {
+      await this.#pace.rest()
       for (const [, row] of page) {
         const { body_digest, manifest_digest } = Object(row) as Record<string, unknown>
         for (const digest of [body_digest, manifest_digest]) {

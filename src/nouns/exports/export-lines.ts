@@ -21,6 +21,7 @@ export type ExportCheck =
   | 'approvals'
   | 'manifest'
   | 'record'
+  | 'witnesses'
 
 /**
  * Checks every line: it is an entry in canonical form, its proof is valid, and it follows the previous selected

@@ -1,9 +1,8 @@
 import type { Selection } from '../../domain/approval/exported.ts'
 import { type ExportManifest, exportManifestSchema } from '../../domain/export/bundle.ts'
 import {
-  approvedBundleFiles,
   type BundleFormat,
-  bundleFiles,
+  bundleFilesOf,
   manifestOf,
   readmeOf,
   selectionIn,
@@ -18,6 +17,7 @@ import { isSignatureOf } from '../../log/signer.ts'
 import { verifySignedCheckpoint } from '../../merkle/checkpoint.ts'
 import { toHex } from '../../merkle/hash.ts'
 import { parseVkey, type Vkey } from '../../merkle/vkey.ts'
+import type { WitnessPolicy } from '../../merkle/witness-policy.ts'
 import { sha256Hex } from '../../writer/core.ts'
 import { compareOffline, type Growth, type Kept, type KeptHead, keptHeads } from '../kept-checkpoints.ts'
 import { factOf, readOnce, type Texts } from './bundle-read.ts'
@@ -26,6 +26,12 @@ import { checkApprovals, shownApproval, type VerifiedApproval } from './export-a
 import { type ClaimedByOwner, claimedIn } from './export-claims.ts'
 import { checkEntries, failed, parsed } from './export-lines.ts'
 import { type CheckedRecord, checkRecord } from './export-record.ts'
+import { type WitnessOfExport, witnessedIn, witnessesOf } from './export-witnessed.ts'
+
+/** The lists of files that a bundle can have. */
+const allBundleFiles = [false, true].flatMap((hasApprovals) =>
+  [false, true].map((isWitnessed) => bundleFilesOf({ hasApprovals, isWitnessed })),
+)
 
 /** What the reader of a bundle trusts, from another source than the bundle. */
 export interface ExportTrust {
@@ -37,6 +43,8 @@ export interface ExportTrust {
   growths?: readonly Growth[]
   /** Nothing is trusted: only check that the bundle agrees with itself. */
   unauthenticated?: boolean | undefined
+  /** The witnesses of the ledger, and how many of them must have cosigned a checkpoint in the bundle. */
+  policy?: WitnessPolicy | undefined
 }
 
 export interface VerifiedExport {
@@ -70,6 +78,8 @@ export interface ProvenExport {
   /** Every entry matches it. */
   selection: Selection
   size: number
+  /** The tree that witnesses saw, and that the exported tree extends or begins; null if no policy was given. */
+  witnessed: { root: string; size: number; witnesses: WitnessOfExport[] } | null
 }
 
 /**
@@ -81,7 +91,7 @@ export interface ProvenExport {
 export async function verifyExport(path: string, trust: ExportTrust = {}): Promise<VerifiedExport> {
   const { checkpoints = [], growths = [], vkey } = trust
   refuseWithoutTrust(trust)
-  const files = await openBundle(path, [bundleFiles, approvedBundleFiles])
+  const files = await openBundle(path, allBundleFiles)
   const { facts, package_hash_sha256, texts } = await readOnce(files)
   const key = await keyOf(texts, vkey)
   const { origin, root, size } = await checkpointIn(texts, key)
@@ -123,13 +133,19 @@ export async function verifyExport(path: string, trust: ExportTrust = {}): Promi
   )
   const text = JSON.stringify(derived)
   if (`${text}\n` !== texts.get('manifest.json')) throw failed('manifest', 'it is not the manifest of these entries')
-  if (readmeOf(derived.bundle_id, approved !== undefined) !== texts.get('README.txt'))
+  const witnessed = witnessedIn(texts)
+  const parts = { hasApprovals: approved !== undefined, isWitnessed: witnessed !== undefined }
+  if (readmeOf(derived.bundle_id, parts) !== texts.get('README.txt'))
     throw failed('manifest', 'README.txt belongs to another bundle')
   const hashes = { manifest_hash_sha256: sha256Hex(text), package_hash_sha256 }
   const record = checkRecord(path, derived, hashes) ?? null
   const kept = await keptHeads(checkpoints, key)
   const tree = { root: toHex(root), size }
-  await compareOffline(kept, approved === undefined ? [tree] : [tree, approved.tree], growths)
+  const trees = approved === undefined ? [tree] : [tree, approved.tree]
+  await compareOffline(kept, trees, growths)
+  const [seen] = witnessed === undefined ? [] : await keptHeads([witnessed.kept], key)
+  if (witnessed !== undefined && seen !== undefined) await compareOffline([seen], [tree], [witnessed.growth])
+  const shown = witnessed && seen && { ...witnessed, head: seen }
   const { entries, first_seq, last_seq } = selectedFacts
   return {
     verified: true,
@@ -149,6 +165,7 @@ export async function verifyExport(path: string, trust: ExportTrust = {}): Promi
       root: toHex(root),
       selection,
       size,
+      witnessed: trust.policy === undefined ? null : await witnessesOf(shown, trust.policy),
     },
     record,
   }

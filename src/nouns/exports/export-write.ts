@@ -4,8 +4,7 @@ import { fileError } from '../../disk/durable.ts'
 import type { Selection } from '../../domain/approval/exported.ts'
 import type { ExportManifest, Stated } from '../../domain/export/bundle.ts'
 import {
-  approvedBundleFiles,
-  bundleFiles,
+  bundleFilesOf,
   bundleFormat,
   type FileFacts,
   manifestOf,
@@ -31,6 +30,7 @@ import { chainOfStream, walked } from '../../views/chains.ts'
 import { type Core, sha256Hex } from '../../writer/core.ts'
 import type { ProvenApprovals } from './export-approvals.ts'
 import { entriesToSelect } from './export-entries.ts'
+import { witnessedFilesOf } from './export-witnessed.ts'
 
 export interface AskedBundle {
   /** The only case whose entries may be exported. Null allows only entries without a case; undefined allows all. */
@@ -99,10 +99,13 @@ async function assemble(
     (bytes) => createHash('sha256').update(bytes).digest('hex'),
   )
   const manifestText = JSON.stringify(manifest)
-  const names = proven === undefined ? bundleFiles : approvedBundleFiles
+  const witnessed = await witnessedFilesOf(core, size)
+  const parts = { hasApprovals: proven !== undefined, isWitnessed: witnessed !== undefined }
+  const names = bundleFilesOf(parts)
   const texts = new Map<string, string>([
     ...(proven?.files ?? []),
-    ['README.txt', readmeOf(manifest.bundle_id, proven !== undefined)],
+    ...(witnessed ?? []),
+    ['README.txt', readmeOf(manifest.bundle_id, parts)],
     ['checkpoint', (await core.log.sign(size)).note],
     ['key.pub', `${signer.vkey}\n`],
     ['manifest.json', `${manifestText}\n`],
