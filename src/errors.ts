@@ -221,8 +221,7 @@ export function messageOf(thrown: unknown): string {
 
 /** The operating system's error code of any thrown value, such as `ENOENT`, if it has one. */
 export function systemCodeOf(thrown: unknown): string | undefined {
-  const code = thrown instanceof Error && 'code' in thrown ? thrown.code : undefined
-  return typeof code === 'string' ? code : undefined
+  return thrown instanceof Error && 'code' in thrown && typeof thrown.code === 'string' ? thrown.code : undefined
 }
 
 /** The meaning of a code: HTTP status, exit code, a sentence, and whether the same request may succeed later. */

@@ -3,7 +3,15 @@
 // makes it throw.
 
 export { type Trust, type VerifiedCheckpoint, verifyCheckpoint } from './proof/checkpoint.ts'
-export { type EntryClaim, leafHashOf, type VerifiedProof, verifyEntry, verifyProof } from './proof/entry.ts'
+export { type VerifiedTexts, verifyDisclosures } from './proof/disclosures.ts'
+export {
+  type EntryClaim,
+  leafHashOf,
+  type VerifiedEntry,
+  type VerifiedProof,
+  verifyEntry,
+  verifyProof,
+} from './proof/entry.ts'
 export { type VerifiedGrowth, verifyConsistencyProof, verifyGrowth } from './proof/growth.ts'
 export type { Check, Failed } from './proof/result.ts'
 export { type VerifiedTlogProof, verifyTlogProof } from './proof/tlog-proof.ts'

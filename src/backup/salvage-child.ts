@@ -5,25 +5,21 @@
  */
 import { closeSync, fsyncSync, mkdirSync, openSync, writeSync } from 'node:fs'
 import { join } from 'node:path'
-import { erasedBy, objectsOf } from '../domain/aggregates.ts'
 import { messageOf } from '../errors.ts'
 import type { Entry } from '../kernel/entry.ts'
 import { limits } from '../kernel/limits.ts'
-import { erasedAt, objectIn } from '../log/keyed/objects.ts'
-import { entryOfText, textOf, unsealIfThere } from '../log/keyed/rows/codec.ts'
-import * as keys from '../log/keyed/rows/keys.ts'
-import type { Store } from '../log/keyed/store.ts'
-import { leafHashOfText } from '../log/leaf.ts'
 import { LevelLog } from '../log/level/level-log.ts'
 import { answer } from '../log/level/open/child-answer.ts'
 import { openStore, repairStore } from '../log/level/store.ts'
-import type { ErasedWrite, Recorded, ViewWrite } from '../log/log.ts'
-import { hashBytes, sameBytes } from '../merkle/hash.ts'
+import type { ViewWrite } from '../log/log.ts'
 import { tileWidth } from '../merkle/tiles.ts'
 import { rebuildViews } from '../verify/rebuild.ts'
 import { EntryVerification } from '../verify/verify-entries.ts'
 import { RunVerification } from '../verify/verify-runs.ts'
 import { SchemaVerification } from '../verify/verify-schema.ts'
+import { TextVerification } from '../verify/verify-texts.ts'
+import { bytesOf, erasedIn, isText, type Readable } from './readable.ts'
+import { Source } from './salvage-source.ts'
 import { afterName, type Found } from './salvaged.ts'
 
 const [home = ''] = process.argv.slice(2)
@@ -42,72 +38,6 @@ void answer(async (): Promise<Found> => {
   }
 })
 
-/** A readable entry, and its canonical text. */
-interface Readable extends Recorded {
-  objects: readonly (readonly [digest: string, text: string])[]
-}
-
-/** Reads of a damaged store. What cannot be read, or does not match its checksum or its hash, is undefined. */
-class Source {
-  readonly #store: Store
-  #tile: { index: number; hashes: Uint8Array | undefined } | undefined
-
-  constructor(store: Store) {
-    this.#store = store
-  }
-
-  /** One more than the highest seq of any entry. A damaged table may hide the last ones. */
-  async end(): Promise<number> {
-    let end = 0
-    try {
-      for await (const page of this.#store.scan(keys.ranges.entries(0, 2 ** 48 - 1))) {
-        const last = page.at(-1)
-        if (last !== undefined && keys.kindOf(last[0]) === 'entry') end = keys.seqOfEntryKey(last[0]) + 1
-      }
-    } catch {
-      // The entries behind a place that cannot be scanned are not found.
-    }
-    return end
-  }
-
-  /** The entry at a seq with the objects that it names. `problem` says why there is none. */
-  read(seq: number): Readable | { problem: string } {
-    try {
-      const key = keys.entryKey(seq)
-      const value = this.#store.get(key)
-      if (value === undefined) return { problem: 'it is missing' }
-      const text = textOf(key, value)
-      const entry = entryOfText(key, text)
-      if (entry.seq !== seq) return { problem: `it says that its seq is ${entry.seq}` }
-      const hash = this.#hash(seq)
-      if (hash !== undefined && !sameBytes(hash, leafHashOfText(text))) return { problem: 'it does not match its hash' }
-      const named = [...objectsOf(entry, (digest) => objectIn(this.#store, digest))].map(({ digest }) => digest)
-      const stored = named.filter((digest) => erasedAt(this.#store, digest) === undefined)
-      return { entry, objects: stored.map((digest) => [digest, objectIn(this.#store, digest)] as const), text }
-    } catch (error) {
-      return { problem: messageOf(error) }
-    }
-  }
-
-  /** The leaf hash of an entry, if its tile is stored and readable. */
-  #hash(seq: number): Uint8Array | undefined {
-    const index = Math.floor(seq / tileWidth)
-    if (this.#tile?.index !== index) this.#tile = { index, hashes: this.#tileAt(index) }
-    const at = (seq % tileWidth) * hashBytes
-    const hash = this.#tile.hashes?.subarray(at, at + hashBytes)
-    return hash?.length === hashBytes ? hash : undefined
-  }
-
-  #tileAt(index: number): Uint8Array | undefined {
-    try {
-      const key = keys.tileKey(0, index)
-      return unsealIfThere(key, this.#store.get(key))
-    } catch {
-      return undefined
-    }
-  }
-}
-
 /**
  * Copies entries and their objects from the first on, as long as each is readable and follows from those before it. The
  * copy ends where no request and no event of a run is incomplete. Memory: the last seq of each stream.
@@ -119,7 +49,7 @@ async function copyPrefix(source: Source, end: number): Promise<Pick<Found, 'pro
   mkdirSync(join(home, 'ledger'), { mode: 0o700 })
   const store = await openStore(join(home, 'ledger'), { create: true })
   try {
-    const log = await LevelLog.create(store, checks.entries.identity)
+    const log = await LevelLog.create(store, { ...source.digestKey(), ...checks.entries.identity })
     let pending: Readable[] = []
     // How many of them end with a complete request, and who the ledger is then.
     let complete = { count: 0, identity: checks.entries.identity }
@@ -155,6 +85,7 @@ interface Checks {
   entries: EntryVerification
   runs: RunVerification
   schema: SchemaVerification
+  texts: TextVerification
   /** The last seq of each stream. */
   streams: Map<string, number>
 }
@@ -166,16 +97,19 @@ function checksFrom({ data }: Entry): Checks {
     entries: new EntryVerification({ format, ledger_id, origin }),
     runs: new RunVerification(),
     schema: new SchemaVerification(),
+    texts: new TextVerification(),
     streams: new Map(),
   }
 }
 
 /** Why an entry does not follow from those before it; null if it does. */
-function problemIn({ entry, text }: Readable, { entries, runs, schema, streams }: Checks): string | null {
+function problemIn(read: Readable, { entries, runs, schema, streams, texts }: Checks): string | null {
+  const { entry } = read
   if ((streams.get(entry.stream) ?? null) !== entry.prev.stream)
     return `it does not follow the last entry of ${entry.stream}`
   try {
-    schema.entry(entry, text)
+    schema.entry(entry, read)
+    texts.entry(entry, read)
     entries.entry(entry)
     runs.entry(entry)
   } catch (error) {
@@ -201,28 +135,11 @@ async function append(log: LevelLog, read: readonly Readable[]): Promise<void> {
   if (read.length === 0) return
   const { cursors, size } = log.head()
   const notes = await log.objects.put(
-    read.flatMap(({ objects }) => objects),
+    read.flatMap(({ objects }) => objects.filter(isText)),
     size,
   )
   const writes = [...notes.map((key): ViewWrite => ({ view: 'note', key })), ...erasedIn(read)]
   await log.append({ size }, read, writes, cursors)
-}
-
-/** The marks of what these entries erase, unless a later entry names the object again. */
-function erasedIn(read: readonly Readable[]): ErasedWrite[] {
-  const erased = new Map<string, number>()
-  for (const { entry, objects } of read) {
-    for (const [digest] of objects) erased.delete(digest)
-    for (const digest of erasedBy(entry)) erased.set(digest, entry.seq)
-  }
-  return [...erased].map(([key, value]) => ({ view: 'erased', key, value }))
-}
-
-function bytesOf(read: readonly Readable[]): number {
-  return read.reduce(
-    (sum, { objects, text }) => objects.reduce((more, [, object]) => more + object.length, sum + text.length),
-    0,
-  )
 }
 
 /** Writes the readable entries of a range, one line of canonical JSON each. Returns their number. */
@@ -233,7 +150,7 @@ function writeAfter(source: Source, { from, to }: { from: number; to: number }):
     for (let seq = from; seq < to; seq += 1) {
       const read = source.read(seq)
       if ('problem' in read) continue
-      writeSync(descriptor, `${read.text}\n`)
+      writeSync(descriptor, `${JSON.stringify(read.entry)}\n`)
       count += 1
       progress(seq + 1, to)
     }

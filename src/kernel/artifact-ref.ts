@@ -1,4 +1,5 @@
 import * as z from 'zod'
+import { freeText } from './free-text.ts'
 import { lineOf } from './ids.ts'
 import {
   caseIdSchema,
@@ -52,7 +53,7 @@ export const locatorSchema = lineOf(600).refine(
 const lineage = z.strictObject({
   derived_from: z.array(line.min(3)).max(100),
   run_id: runIdSchema.nullish(),
-  transformation: longLine.nullish(),
+  transformation: freeText(longLine.clone()).nullish(),
 })
 
 /**

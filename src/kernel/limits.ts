@@ -163,8 +163,8 @@ export const limits = {
   /** A bundle: its entries, and the bytes of each of its small files. */
   exportEntriesMax: 4_000_000,
   exportSmallFileBytes: 1024 * 1024,
-  /** A line of proofs: at most 64 hashes in hex, and the text around them. */
-  exportProofBytes: 8 * 1024,
+  /** A line of proofs: at most 64 hashes in hex, the free texts of an entry with their salts, and the text around them. */
+  exportProofBytes: 256 * 1024,
 
   /** A client: its calls with a request of their own, and how long it tries to connect. */
   openCallsMax: 1_024,

@@ -1,4 +1,5 @@
 import * as z from 'zod'
+import { freeText } from './free-text.ts'
 import { lineOf, reasonSchema } from './ids.ts'
 import { limits } from './limits.ts'
 
@@ -85,7 +86,7 @@ export const classificationSchema = z.strictObject({
   contains_phi: z.boolean().nullish(),
   contains_pii: z.boolean().nullish(),
   contains_privileged: z.boolean().nullish(),
-  notes: reasonSchema.max(300).nullish(),
+  notes: freeText(reasonSchema.max(300)).nullish(),
 })
 
 /** The events that a record was made from, or that belong to it. */

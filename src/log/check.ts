@@ -1,4 +1,5 @@
 import type { Entry } from '../kernel/entry.ts'
+import type { StoredEntry } from './free-texts.ts'
 import type { Note } from './log.ts'
 
 /**
@@ -6,8 +7,8 @@ import type { Note } from './log.ts'
  * then the others with what else the store holds, and `end` last. Each throws VERIFY_FAILED or LEDGER_CORRUPT.
  */
 export interface Check {
-  /** An entry and its stored text, which is known to match its hash. */
-  entry?(entry: Entry, text: string): void
+  /** An entry with its free texts, and what is stored of it. The stored text is known to match its hash. */
+  entry?(entry: Entry, stored: StoredEntry): void
   /** A row in force, still encoded. */
   row?(key: Uint8Array, value: Uint8Array): void
   /** A row of sovereign state in force. */

@@ -41,6 +41,7 @@ export type Check =
   | 'state'
   | 'stray'
   | 'tables'
+  | 'texts'
   | 'tiles'
   | 'time'
   | 'tokens'

@@ -1,5 +1,6 @@
 import type { Row } from '../kernel/decider.ts'
 import type { Entry } from '../kernel/entry.ts'
+import type { StoredEntry } from './free-texts.ts'
 
 // The port of an engine. An engine keeps the entries of a ledger and the data derived from them. It knows nothing of
 // locks, runs or turns. `test/engine/` holds every engine to these interfaces.
@@ -8,6 +9,11 @@ import type { Entry } from '../kernel/entry.ts'
 export interface Meta {
   /** Its format. A `ledger.upgraded` entry raises it. */
   format: number
+  /**
+   * The secret under which entries of format 2 state digests of what callers sent (`keyedDigest`). It is in backups, and
+   * in nothing that leaves the ledger otherwise.
+   */
+  digest_key?: Uint8Array
   ledger_id: string
   origin: string
   /** Every restore of this ledger, oldest first. Absent in a ledger that was never restored. */
@@ -72,8 +78,10 @@ export interface TreeHeadFile extends TreeHead {
 
 /** Names one value. Its type is given with each view. */
 export type Key =
-  /** An entry; absent at or past the end. Errors: LEDGER_CORRUPT if it is missing. */
+  /** An entry with its free texts; absent at or past the end. Errors: LEDGER_CORRUPT if it is missing. */
   | { view: 'entry'; key: number }
+  /** The same as it is stored (`StoredEntry`): the text that is hashed, and the free texts. */
+  | { view: 'stored'; key: number }
   /** The stored form of a stream's row (`storedRow`). */
   | { view: 'row'; key: string }
   /** A row of sovereign state: any JSON value. */
@@ -116,10 +124,9 @@ export interface IndexWrite {
   value: Uint8Array | undefined
 }
 
-/** An entry with its canonical text. The writer made the text to check its size, and the log hashes it. */
-export interface Recorded {
+/** An entry, and what is stored of it. The writer made the canonical text to check its size, and the log hashes it. */
+export interface Recorded extends StoredEntry {
   entry: Entry
-  text: string
 }
 
 /** `moved` means that another writer appended first, and that nothing was written. The caller decides again. */

@@ -5,7 +5,8 @@ import type * as shapes from '../api/shapes/log.ts'
 import type { Layout } from '../disk/layout.ts'
 import { LockstepError } from '../errors.ts'
 import type { Entry } from '../kernel/entry.ts'
-import { leafHashOf } from '../log/leaf.ts'
+import type { StoredEntry } from '../log/free-texts.ts'
+import { leafHashOfText } from '../log/leaf.ts'
 import type { Log } from '../log/log.ts'
 import { sha256 } from '../log/sha256.ts'
 import { signerOf } from '../log/signer.ts'
@@ -75,9 +76,13 @@ export class Entries implements Handlers<LogApi> {
   async prove({ seq, size }: Given<typeof shapes.prove>): Promise<shapes.EntryProof> {
     const { log } = this.#ground
     const { checkpoint, root, size: at, vkey } = await signedHeadOf(this.#ground, size)
-    const entry = await entryBelow(log, seq, at)
+    await entryBelow(log, seq, at)
+    const [stored] = (await log.load([{ view: 'stored', key: seq }])) as [StoredEntry]
     const proof = (await overTiles(log, (tiles) => inclusionProof(seq, at, tiles, sha256))).map(toHex)
-    return { seq, size: at, root, leaf_hash: toHex(leafHashOf(entry)), proof, entry, checkpoint, vkey }
+    const { text, texts = [] } = stored
+    const disclosures = texts.filter((each) => 'text' in each)
+    const leaf_hash = toHex(leafHashOfText(text))
+    return { seq, size: at, root, leaf_hash, proof, entry: JSON.parse(text), disclosures, checkpoint, vkey }
   }
 
   async consistency({ from, to }: Given<typeof shapes.compare>): Promise<shapes.ConsistencyProof> {

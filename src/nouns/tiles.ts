@@ -1,7 +1,8 @@
 import type { Tiles } from '../api/api.ts'
 import type { HeadApi } from '../api/log.ts'
 import { LockstepError } from '../errors.ts'
-import type { LogReader } from '../log/log.ts'
+import type { StoredEntry } from '../log/free-texts.ts'
+import type { Key, LogReader } from '../log/log.ts'
 import { hashBytes } from '../merkle/hash.ts'
 import { type TileName, tilePath, tileWidth } from '../merkle/tiles.ts'
 
@@ -34,15 +35,14 @@ export class TilesOfLog implements Tiles {
 
   /** Each entry as it is hashed, behind its length as a big-endian number of two bytes. */
   async #bundle(from: number, width: number): Promise<Uint8Array> {
-    const parts: Uint8Array[] = []
-    for await (const page of this.#log.entries(from, from + width)) {
-      for (const entry of page) {
-        const text = Buffer.from(JSON.stringify(entry))
-        const length = Buffer.alloc(2)
-        length.writeUInt16BE(text.length)
-        parts.push(length, text)
-      }
-    }
+    const keys = Array.from({ length: width }, (_, index): Key => ({ view: 'stored', key: from + index }))
+    const stored = (await this.#log.load(keys)) as readonly StoredEntry[]
+    const parts = stored.flatMap(({ text }) => {
+      const bytes = Buffer.from(text)
+      const length = Buffer.alloc(2)
+      length.writeUInt16BE(bytes.length)
+      return [length, bytes]
+    })
     return Buffer.concat(parts)
   }
 }

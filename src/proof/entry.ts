@@ -2,11 +2,15 @@ import { entryLine, isRecord, isWellFormed } from '../merkle/entry-line.ts'
 import { leafHashLater, toHex } from '../merkle/hash.ts'
 import { verifyInclusion } from '../merkle/proofs.ts'
 import { signedHead, type Trust } from './checkpoint.ts'
+import { disclosedIn } from './disclosures.ts'
 import { type Failed, failed, guarded } from './result.ts'
-import { hashesOf, hashOf, isSize, sha256 } from './values.ts'
+import { hashesOf, hashOf, isSize, sha256, utf8 } from './values.ts'
 import type { Witnessed } from './witnesses.ts'
 
-/** An entry that was proven to be in a tree. `authenticity` is checked only if the caller passed a key. */
+/**
+ * An entry that was proven to be in a tree. `authenticity` is checked only if the caller passed a key. `texts` are its
+ * free texts that the document discloses; `withheld` are the paths of those that were held back or erased.
+ */
 export type VerifiedProof = {
   ok: true
   seq: number
@@ -14,15 +18,20 @@ export type VerifiedProof = {
   root: string
   leaf_hash: string
   authenticity: 'checked' | 'unchecked'
+  texts: { path: string; text: string }[]
+  withheld: string[]
   /** The witnesses that cosigned the checkpoint, if the caller has a policy. */
   witnesses?: Witnessed[]
 }
 
+/** An entry that was proven to be in a tree, without a look at who signed the tree and at its free texts. */
+export type VerifiedEntry = Omit<VerifiedProof, 'authenticity' | 'texts' | 'withheld' | 'witnesses'>
+
 /**
  * Verifies the document that `lockstep prove <seq> --json` prints: `{ seq, size, root, leaf_hash, proof, entry,
- * checkpoint?, vkey? }`, with hashes in hex. A checkpoint must be signed and contain this size and root. The key inside
- * the document does not prove who wrote it. So `authenticity` is checked only with `options.vkey`, and a checkpoint is
- * then required. Options with a key that is undefined are refused, because their author meant to check.
+ * disclosures?, checkpoint?, vkey? }`, with hashes in hex. A checkpoint must be signed and contain this size and root. The
+ * key inside the document does not prove who wrote it. So `authenticity` is checked only with `options.vkey`, and a
+ * checkpoint is then required. Options with a key that is undefined are refused, because their author meant to check.
  */
 export function verifyProof(document: unknown, options?: Trust): Promise<VerifiedProof | Failed> {
   return guarded(() => proven(document, options))
@@ -30,7 +39,7 @@ export function verifyProof(document: unknown, options?: Trust): Promise<Verifie
 
 async function proven(document: unknown, options: Trust | undefined): Promise<VerifiedProof | Failed> {
   if (!isRecord(document)) return failed('document', 'the document is not an object')
-  const { seq, size, root, leaf_hash, proof, entry, checkpoint } = document
+  const { seq, size, root, leaf_hash, proof, entry, checkpoint, disclosures = [] } = document
   if (hashOf(leaf_hash) === undefined) return failed('document', 'leaf_hash is not 32 bytes in hex')
   const line = entryLine(entry)
   if (line === undefined) return failed('entry', 'the entry cannot be from a ledger')
@@ -40,21 +49,26 @@ async function proven(document: unknown, options: Trust | undefined): Promise<Ve
   const verified = await included({ line, seq, size, proof, root })
   if (!verified.ok) return verified
 
+  const disclosed = await disclosedIn(entry, disclosures)
+  if (!disclosed.ok) return disclosed
+
   const authenticity = options === undefined ? 'unchecked' : 'checked'
-  if (checkpoint === undefined && options === undefined) return { ...verified, authenticity }
+  const { texts, withheld } = disclosed
+  const result: VerifiedProof = { ...verified, authenticity, texts, withheld }
+  if (checkpoint === undefined && options === undefined) return result
   const head = await signedHead(checkpoint, options ?? document.vkey)
   if (!head.ok) return head
   if (head.size !== verified.size || head.root !== verified.root) {
     return failed('checkpoint', 'the size or root of the checkpoint differs from the proof')
   }
-  return { ...verified, authenticity, ...(head.witnesses === undefined ? {} : { witnesses: head.witnesses }) }
+  return { ...result, ...(head.witnesses === undefined ? {} : { witnesses: head.witnesses }) }
 }
 
 /**
  * Verifies that an entry is at `seq` in the tree with this root. `line` is its canonical JSON line without the newline,
  * and hashes are in hex. Members may have any value, because they come from outside.
  */
-export function verifyEntry(claim: EntryClaim): Promise<Omit<VerifiedProof, 'authenticity' | 'witnesses'> | Failed> {
+export function verifyEntry(claim: EntryClaim): Promise<VerifiedEntry | Failed> {
   return guarded(() => included(claim))
 }
 
@@ -68,7 +82,7 @@ export interface EntryClaim {
 }
 
 /** As `verifyEntry`, for callers that are guarded themselves. */
-export async function included(claim: EntryClaim): Promise<Omit<VerifiedProof, 'authenticity' | 'witnesses'> | Failed> {
+export async function included(claim: EntryClaim): Promise<VerifiedEntry | Failed> {
   const { line, seq, size, proof, root } = claim
   if (typeof line !== 'string' || !isWellFormed(line)) return failed('entry', 'the line is not valid Unicode text')
   if (!isSize(seq) || !isSize(size)) return failed('document', 'seq or size is not a whole number')
@@ -87,5 +101,3 @@ export async function included(claim: EntryClaim): Promise<Omit<VerifiedProof, '
 export async function leafHashOf(line: string): Promise<string> {
   return toHex(await leafHashLater(utf8(line), sha256))
 }
-
-const utf8 = (text: string) => new TextEncoder().encode(text)

@@ -1,11 +1,12 @@
 /**
- * The check that failed: the shape of the input, the entry, its leaf hash, a proof, the key, the checkpoint, its
- * witnesses, or what this platform can do.
+ * The check that failed: the shape of the input, the entry, its leaf hash, a free text, a proof, the key, the checkpoint,
+ * its witnesses, or what this platform can do.
  */
 export type Check =
   | 'document'
   | 'entry'
   | 'leaf_hash'
+  | 'disclosure'
   | 'inclusion'
   | 'consistency'
   | 'key'

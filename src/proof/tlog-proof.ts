@@ -5,7 +5,7 @@ import { included, type VerifiedProof } from './entry.ts'
 import { type Failed, failed, guarded } from './result.ts'
 
 /** An entry that was proven to be in a tree whose head is authentic, and its canonical JSON line. */
-export type VerifiedTlogProof = VerifiedProof & { line: string }
+export type VerifiedTlogProof = Omit<VerifiedProof, 'texts' | 'withheld'> & { line: string }
 
 /**
  * Verifies the text that `lockstep prove <seq> --format tlog-proof` prints (C2SP tlog-proof). The entry is in its line

@@ -25,6 +25,8 @@ export class TurnVerification implements Check {
   readonly #named = new Set<string>()
   /** The objects that were erased and not named since, with the seqs of the entries that record it. */
   readonly #erased = new Map<string, number>()
+  /** Where the last salvage ended. An erasure behind it left its mark, but not its entry. */
+  #salvaged = Number.POSITIVE_INFINITY
   readonly #noted = new Set<string>()
   /** Stored objects that no entry names; a note for them may still follow. */
   readonly #unnamed = new Set<string>()
@@ -41,6 +43,7 @@ export class TurnVerification implements Check {
       this.#named.add(digest)
       this.#erased.delete(digest)
     }
+    if (entry.type === 'ledger.restored' && entry.data.by === 'salvage') this.#salvaged = entry.seq
     for (const digest of erasedBy(entry)) {
       if (!this.#named.delete(digest) && !this.#erased.has(digest)) {
         throw differs('objects', `entry ${entry.seq} erases the object ${digest}, which no entry names`, {
@@ -77,7 +80,8 @@ export class TurnVerification implements Check {
 
   /** The mark in the place of an erased object names the last entry that erased it. */
   #compareErasure(digest: string, seq: number): void {
-    if (this.#erased.get(digest) !== seq) {
+    const isLost = seq >= this.#salvaged && !this.#erased.has(digest) && this.#named.delete(digest)
+    if (this.#erased.get(digest) !== seq && !isLost) {
       throw differs('objects', `the object ${digest} is marked as erased, but entry ${seq} does not erase it`, {
         digest,
         seq,

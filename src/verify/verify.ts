@@ -20,6 +20,7 @@ import { ApprovalVerification } from './verify-approvals.ts'
 import { EntryVerification } from './verify-entries.ts'
 import { RunVerification } from './verify-runs.ts'
 import { SchemaVerification } from './verify-schema.ts'
+import { TextVerification } from './verify-texts.ts'
 import { TurnVerification } from './verify-turns.ts'
 
 /** The progress of a verification, in entries. `total` grows if another pass is needed. */
@@ -84,6 +85,7 @@ export async function verifyLog(
     const runLocks = new RunLockComparison(folder, config)
     const checks: Check[] = [
       new SchemaVerification(),
+      new TextVerification(),
       new EntryVerification(readMeta(snapshot)),
       rows,
       new ReceiptComparison(snapshot, head),
@@ -127,7 +129,7 @@ export async function verifyEntries(log: Log, onProgress?: VerifyOptions['onProg
   const headFile = keyed.headFile()
   const snapshot = keyed.stored()
   try {
-    const checks = [new SchemaVerification(), new EntryVerification(readMeta(snapshot))]
+    const checks = [new SchemaVerification(), new TextVerification(), new EntryVerification(readMeta(snapshot))]
     const progress = throttled(readHead(snapshot).size, onProgress)
     await verifyStored(snapshot, { checks, headFile, onlyEntries: true, progress: (done) => progress(done) })
     return headFile?.size

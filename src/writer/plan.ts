@@ -1,6 +1,5 @@
 import { erasedBy, evolveRow, storedRow } from '../domain/aggregates.ts'
 import { pinsInForce, policyStream } from '../domain/policy/state.ts'
-import { LockstepError } from '../errors.ts'
 import { isoTime, type Now } from '../kernel/clock.ts'
 import type { LoadedState, Objects, Row, StateChanges } from '../kernel/decider.ts'
 import { type Entry, type EventDraft, entryOf, type Placement } from '../kernel/entry.ts'
@@ -8,13 +7,19 @@ import { isApart } from '../kernel/entry-time.ts'
 import { eventIdOf, type RecordedActor } from '../kernel/ids.ts'
 import { limits } from '../kernel/limits.ts'
 import type { TraceContext } from '../kernel/trace.ts'
+import { keyedDigest } from '../log/keyed-digest.ts'
 import { type ErasedWrite, type Log, type Recorded, tokenOffset, type ViewWrite } from '../log/log.ts'
 import type { Loaded } from '../views/views.ts'
 import { sha256Hex } from './core.ts'
+import { lengthOf, recordedOf } from './recorded.ts'
 
 /** The facts that all entries of a batch share. */
 export interface BatchFacts {
+  /** The secret of digests in entries. A ledger of format 1 has none. */
+  digestKey: Uint8Array | undefined
   firstSeq: number
+  /** The format in which entries are recorded. */
+  format: number
   ledgerId: string
   time: string
   tokenOffset: number
@@ -113,23 +118,29 @@ export class Plan {
     return this.#requests.get(`${actorId}\n${key}`)
   }
 
+  /** The digest of a request as its entries state it. */
+  digestOf(sha256: string): string {
+    const { digestKey, format } = this.#facts
+    return format < 2 || digestKey === undefined ? sha256 : keyedDigest(digestKey, sha256)
+  }
+
   /** Adds all events of one command, or none if one is too large. Errors: LIMIT_EXCEEDED. */
   add(events: readonly EventDraft[], facts: CommandFacts): Entry[] {
     const recorded: Recorded[] = []
     const changed = new Map<string, Row>()
+    const { request } = facts
+    const stated = request && { ...facts, request: { key: request.key, sha256: this.digestOf(request.sha256) } }
     // From the reset on, `time` is the wall-clock time.
     if (events[0]?.type === 'clock.reset') this.#followWallClock()
     for (const event of events) {
       const before = changed.get(event.stream) ?? this.row(event.stream)
-      const entry = entryOf(event, this.#placement(recorded.length, events.length, before, facts))
-      const text = JSON.stringify(entry)
-      assertBounded(text, event.type)
-      recorded.push({ entry, text })
+      const entry = entryOf(event, this.#placement(recorded.length, events.length, before, stated ?? facts))
+      recorded.push(recordedOf(entry, this.#facts.format))
       changed.set(event.stream, evolveRow(before, entry))
     }
-    for (const { entry, text } of recorded) {
-      this.#bytes += text.length
-      for (const digest of erasedBy(entry)) this.objects.set(digest, entry.seq)
+    for (const each of recorded) {
+      this.#bytes += lengthOf(each)
+      for (const digest of erasedBy(each.entry)) this.objects.set(digest, each.entry.seq)
     }
     this.recorded.push(...recorded)
     for (const [stream, row] of changed) this.rows.set(stream, row)
@@ -199,7 +210,9 @@ export function planAfter(
 ): Plan {
   const timeMillis = Math.max(now.wall_ms, lastMillis)
   const facts = {
+    digestKey: log.meta.digest_key,
     firstSeq: before?.size ?? log.head().size,
+    format: log.meta.format,
     ledgerId: log.meta.ledger_id,
     time: isoTime(timeMillis),
     tokenOffset: tokenOffset(log.meta),
@@ -226,17 +239,3 @@ export function groundOf(before: () => Plan | undefined, published: Loaded): Loa
 
 /** The approximate size of a row of sovereign state, in bytes. */
 const stateRowBytes = 400
-
-/** A UTF-16 code unit takes at most three bytes in UTF-8. So most entries pass without counting their bytes. */
-function assertBounded(text: string, type: string): void {
-  if (text.length * 3 <= limits.entryBytes) return
-  const bytes = Buffer.byteLength(text)
-  if (bytes <= limits.entryBytes) return
-  throw new LockstepError(
-    'LIMIT_EXCEEDED',
-    `the ${type} entry would be ${bytes} bytes; the limit is ${limits.entryBytes}`,
-    {
-      details: { bytes, bytes_max: limits.entryBytes },
-    },
-  )
-}

@@ -15,7 +15,9 @@ export function earlierAnswer(submission: Submission, plan: Plan, receipts: Rece
     plan.remembered(actor.actor_id, request.key) ?? recordedEntries(actor.actor_id, request.key, plan, receipts)
   const first = entries?.[0]
   if (entries === undefined || first === undefined) return undefined
-  if (first.request?.sha256 === request.sha256) return { entries, replayed: true }
+  // Entries of format 1 state the plain digest.
+  const stated = first.request?.sha256
+  if (stated === request.sha256 || stated === plan.digestOf(request.sha256)) return { entries, replayed: true }
   return refuse(
     'IDEMPOTENCY_MISMATCH',
     `the request key was already used at seq ${first.seq}, with different content`,

@@ -136,7 +136,7 @@ verify('--rebuild derives nothing from entries that do not verify, and replaces 
   const key = entryKey(17)
   const text = Buffer.from(store.get(key) ?? []).subarray(0, -4)
   const forged = text.toString().replace('"outcome":"success"', '"outcome":"failure"')
-  await store.write({ puts: [{ key, value: encodeEntry(key, forged).value }], deletes: [rowKey(1, 'audit')] })
+  await store.write({ puts: [{ key, value: encodeEntry(key, { text: forged }).value }], deletes: [rowKey(1, 'audit')] })
   await store.close()
   const { json, status } = await lockstep(['--dir', root, 'verify', '--rebuild'])
   equal([status, json.check, json.seq], [6, 'leaves', 17])

@@ -52,7 +52,15 @@ function moveOnce(log: KeyedLog, { drafts, meanwhile, request, time = isoTime(Da
     const there = new Map<string, Row>()
     for await (const [name, row] of new Views(log).rows('')) there.set(name, row)
     const { size } = log.head()
-    const facts = { firstSeq: size, ledgerId: 'testledger00', time, tokenOffset: 0, wallTime: undefined }
+    const facts = {
+      digestKey: undefined,
+      firstSeq: size,
+      format: 2,
+      ledgerId: 'testledger00',
+      time,
+      tokenOffset: 0,
+      wallTime: undefined,
+    }
     const plan = new Plan(facts, {
       row: (name) => there.get(name),
       state: (key) => log.get({ view: 'state', key }),

@@ -161,7 +161,9 @@ const noGround = { row: nothing, state: nothing, object: nothing, entry: nothing
 
 test('a plan is full at its bound of entries or of text, and not before', () => {
   const facts = {
+    digestKey: undefined,
     firstSeq: 7,
+    format: 1,
     ledgerId: 'testledger00',
     time: '2026-01-01T00:00:00.000Z',
     tokenOffset: 0,

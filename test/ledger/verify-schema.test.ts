@@ -45,6 +45,18 @@ verification('an entry that does not match its schema and version is found, with
   }
 })
 
+verification('a hash in upper case is accepted as the contract does, by the schema', async () => {
+  const upper = (entry: Entry) => ({ ...entry, data: { ...entry.data, request_hash_sha256: 'AB'.repeat(32) } })
+  is(await findingOf((entry) => JSON.stringify(entry.seq === 300 ? upper(entry) : entry)), 400)
+})
+
+verification('an entry that carries another seq than its place is found there', async () => {
+  for (const seq of [299, 301, 0, 2 ** 40]) {
+    const textOf = (entry: Entry) => JSON.stringify(entry.seq === 300 ? { ...entry, seq } : entry)
+    equal(await findingOf(textOf), ['VERIFY_FAILED', 'entries', 300], String(seq))
+  }
+})
+
 verification('a text that is not the canonical one is found, although its hash and the tree are right', async () => {
   const changes: readonly ((text: string) => string)[] = [
     (text) => text.replace('{', '{ '),
@@ -53,19 +65,19 @@ verification('a text that is not the canonical one is found, although its hash a
     (text) => text.replace('{', '{"actor":0,'),
     (text) => text.replace('"seq":300', '"seq":300.0'),
     (text) => text.replace('"seq":300', '"seq":3e2'),
-    (text) => text.replace('"note 300"', '3.5'),
-    (text) => text.replace('"note 300"', '1e30'),
-    (text) => text.replace('"note 300"', '-0'),
-    (text) => text.replace('note 300', '\\ud800'),
-    (text) => text.replace('"notes":"note 300"', '"Notes":"note 300"'),
-    (text) => text.replace('"action_type":"system","notes":"note 300"', '"notes":"note 300","action_type":"system"'),
+    (text) => text.replace('"place 300"', '3.5'),
+    (text) => text.replace('"place 300"', '1e30'),
+    (text) => text.replace('"place 300"', '-0'),
+    (text) => text.replace('place 300', '\\ud800'),
+    (text) => text.replace('"name":"place 300"', '"Name":"place 300"'),
+    (text) => text.replace('"name":"place 300","target_type":"system"', '"target_type":"system","name":"place 300"'),
   ]
   for (const change of changes) {
     const textOf = (entry: Entry) => (entry.seq === 300 ? change(JSON.stringify(entry)) : JSON.stringify(entry))
     is(textOf(sampleEntries(301)[300] as Entry) === JSON.stringify(sampleEntries(301)[300]), false, String(change))
     equal(await findingOf(textOf), ['VERIFY_FAILED', 'canonical', 300], String(change))
   }
-  const escaped = (text: string) => text.replace('note 300', '\\\\ud800 \\n \\"')
+  const escaped = (text: string) => text.replace('place 300', '\\\\ud800 \\"')
   const textOf = (entry: Entry) => escaped(JSON.stringify(entry))
   is(await findingOf(textOf), 400)
 })

@@ -34,7 +34,7 @@ function withTexts(change: (text: string) => string, ...seqs: number[]): MemoryS
   for (const seq of seqs) {
     const key = entryKey(seq)
     const sealed = Buffer.from(whole.get(key) ?? [])
-    store.put(key, encodeEntry(key, change(sealed.subarray(0, -4).toString())).value)
+    store.put(key, encodeEntry(key, { text: change(sealed.subarray(0, -4).toString()) }).value)
   }
   return store
 }

@@ -5,8 +5,9 @@ import { formatVersion } from '../../src/kernel/format.ts'
 import { eventIdOf } from '../../src/kernel/ids.ts'
 import { KeyedLog } from '../../src/log/keyed/log.ts'
 import type { Store } from '../../src/log/keyed/store.ts'
-import type { NewMeta, ViewWrite } from '../../src/log/log.ts'
+import type { NewMeta, Recorded, ViewWrite } from '../../src/log/log.ts'
 import { horizon, ReceiptBlocks } from '../../src/views/receipts.ts'
+import { recordedOf } from '../../src/writer/recorded.ts'
 import { testActor } from './ledger.ts'
 import { MemoryStore } from './memory-store.ts'
 
@@ -39,7 +40,8 @@ const created: EventDraft = {
 }
 
 function noteOf(seq: number, streams: number): EventDraft {
-  const data = { action_type: 'system', notes: `note ${seq}`, outcome: 'success' }
+  const target = { name: `place ${seq}`, target_type: 'system' }
+  const data = { action_type: 'system', notes: `note ${seq}`, outcome: 'success', target }
   return { type: 'audit.recorded', stream: streams === 1 ? 'audit' : `audit/${(seq * 7) % streams}`, data }
 }
 
@@ -53,12 +55,13 @@ export async function logOf<S extends Store = MemoryStore>(
     batchMax = 97,
     meta = sampleMeta,
     store = new MemoryStore() as unknown as S,
-    textOf = JSON.stringify,
+    textOf,
   }: { batchMax?: number; meta?: NewMeta; store?: S; textOf?: (entry: Entry) => string } = {},
 ): Promise<{ log: KeyedLog; store: S }> {
   const log = await KeyedLog.create(store, meta)
   const rows = new Map<string, Row>()
   const blocks = new ReceiptBlocks()
+  let format = formatVersion
   for (let at = 0; at < entries.length; at += batchMax) {
     const batch = entries.slice(at, at + batchMax)
     const changed = new Set<string>()
@@ -73,13 +76,27 @@ export async function logOf<S extends Store = MemoryStore>(
       const value = rows.get(stream)
       if (value !== undefined) writes.push({ view: 'row', key: stream, value: storedRow(stream, value) })
     }
-    const stored = batch.map((entry) => ({ entry, text: textOf(entry) }))
+    const stored = batch.map((entry) => {
+      if (entry.type === 'ledger.created') format = Number(entry.data.format)
+      const each = recordedIn(format, entry)
+      if (entry.type === 'ledger.upgraded') format = Number(entry.data.to)
+      return textOf === undefined ? each : { ...each, text: textOf(JSON.parse(each.text)) }
+    })
     await log.append({ size: at }, stored, writes, {})
   }
   return { log, store }
 }
 
-/** An entry as the log takes it. */
-export function recorded(entry: Entry): { entry: Entry; text: string } {
-  return { entry, text: JSON.stringify(entry) }
+/** An entry as the log takes it. The salts of its texts are random, but the same entry always has the same ones. */
+export function recorded(entry: Entry): Recorded {
+  return recordedIn(formatVersion, entry)
 }
+
+function recordedIn(format: number, entry: Entry): Recorded {
+  const name = `${format} ${JSON.stringify(entry)}`
+  const known = recordedBefore.get(name) ?? recordedOf(entry, format)
+  recordedBefore.set(name, known)
+  return { ...known, entry }
+}
+
+const recordedBefore = new Map<string, Recorded>()

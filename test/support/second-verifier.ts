@@ -1,4 +1,4 @@
-import { createHash, createPublicKey, verify } from 'node:crypto'
+import { createHash, createHmac, createPublicKey, verify } from 'node:crypto'
 import { readFileSync } from 'node:fs'
 import { gunzipSync } from 'node:zlib'
 
@@ -57,13 +57,13 @@ function treeIn(checkpoint: string, key: ReturnType<typeof keyOf>): { root: stri
   return { root: root ?? '', size: Number(size) }
 }
 
-/** The entries of some lines, each proven to be in the tree. */
+/** The entries of some lines, each proven to be in the tree, with the free texts that are disclosed. */
 function provenLines(entries: string, inclusion: string, tree: { root: string; size: number }) {
   const proofs = inclusion.trimEnd().split('\n')
   const lines = entries.trimEnd().split('\n')
   check(proofs.length === lines.length, 'there is not one proof an entry')
   return lines.map((line, index) => {
-    const { leaf_hash, proof, seq } = JSON.parse(proofs[index] ?? '')
+    const { disclosures = [], leaf_hash, proof, seq } = JSON.parse(proofs[index] ?? '')
     const leaf = sha256('\0', line)
     check(leaf.toString('hex') === leaf_hash, `line ${index + 1} has another leaf hash`)
     const hashes = (proof as string[]).map((hash) => Buffer.from(hash, 'hex'))
@@ -73,8 +73,22 @@ function provenLines(entries: string, inclusion: string, tree: { root: string; s
     )
     const entry = JSON.parse(line)
     check(entry.seq === seq, `line ${index + 1} has another seq`)
+    for (const { path, salt, text } of disclosures) disclose(entry, { path, salt, text })
     return entry
   })
+}
+
+/** Puts a text in the place of its commitment. A text that was erased or withheld leaves the commitment there. */
+function disclose(entry: unknown, { path, salt, text }: { path: string; salt?: string; text?: string }): void {
+  const steps = path.split('/').slice(1)
+  const last = steps.pop() ?? ''
+  const parent = steps.reduce((value, step) => (value as Record<string, unknown>)[step], entry)
+  const { commitment } = (parent as Record<string, { commitment: string }>)[last] ?? { commitment: '' }
+  if (salt === undefined || text === undefined) return
+  const message = Buffer.from(`lockstep/free-text/v1\0${path}\0${text}`)
+  const computed = createHmac('sha256', Buffer.from(salt, 'hex')).update(message).digest('hex')
+  check(computed === commitment, `${path} has another text`)
+  Object.assign(parent as object, { [last]: text })
 }
 
 function untar(bytes: Buffer): Map<string, Buffer> {

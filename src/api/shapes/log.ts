@@ -28,8 +28,12 @@ export const signedHead = z.strictObject({ checkpoint: z.string(), root: hash, s
 /** A tree head as a C2SP checkpoint, and the key line that verifies it. */
 export interface SignedHead extends z.output<typeof signedHead> {}
 
+/** A free text and the salt of its commitment. `path` is an RFC 6901 pointer into the entry. */
+const disclosure = z.strictObject({ path: z.string(), salt: hash, text: z.string() })
+
 export const proof = z.strictObject({
   checkpoint: z.string(),
+  disclosures: z.array(disclosure),
   entry,
   leaf_hash: hash,
   proof: z.array(hash),
@@ -38,7 +42,10 @@ export const proof = z.strictObject({
   size,
   vkey: z.string(),
 })
-/** An entry with its inclusion proof and a signed head: `lockstep/verify` checks it offline. */
+/**
+ * An entry as it is hashed, with its inclusion proof and a signed head: `lockstep/verify` checks it offline.
+ * `disclosures` are its free texts, which the entry has commitments to.
+ */
 export interface EntryProof extends z.output<typeof proof> {}
 
 export const consistency = z.strictObject({

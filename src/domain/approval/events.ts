@@ -1,4 +1,5 @@
 import * as z from 'zod'
+import { freeText } from '../../kernel/free-text.ts'
 import { approvalTypes, noteSchema, runIdSchema } from '../../kernel/vocabulary.ts'
 import { approvalIdSchema, recordedExportSchema } from './exported.ts'
 
@@ -8,7 +9,7 @@ const given = z.strictObject({
   approval_type: z.enum(approvalTypes),
   bundle: recordedExportSchema,
   expires_at: z.iso.datetime({ precision: 3 }).nullable(),
-  notes: noteSchema.optional(),
+  notes: freeText(noteSchema).optional(),
 })
 
 /** An export that was allowed used the approval. The decision follows in the same append. */
@@ -18,7 +19,7 @@ const refused = z.strictObject({
   approval_type: z.enum(approvalTypes),
   code: z.string(),
   command: z.string(),
-  message: z.string(),
+  message: freeText(z.string()),
   rule_id: z.string(),
 })
 

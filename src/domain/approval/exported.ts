@@ -1,4 +1,5 @@
 import * as z from 'zod'
+import { freeText } from '../../kernel/free-text.ts'
 import { caseIdSchema, line, noteSchema, runIdSchema, targetNameSchema } from '../../kernel/vocabulary.ts'
 import { lockNameSchema } from '../lock/names.ts'
 
@@ -33,7 +34,7 @@ export const bundleKindSchema = z.enum([
 /** What was removed from the content before the export. */
 export const redactionSchema = z.strictObject({
   contains_privileged: z.boolean().nullish(),
-  notes: noteSchema.nullish(),
+  notes: freeText(noteSchema).nullish(),
   redaction_applied: z.boolean(),
   redaction_profile_id: line.nullish(),
 })

@@ -1,6 +1,7 @@
 import * as z from 'zod'
 import { artifactRefsSchema } from '../../kernel/artifact-ref.ts'
 import type { Entry } from '../../kernel/entry.ts'
+import { freeText } from '../../kernel/free-text.ts'
 import { lineOf, reasonSchema } from '../../kernel/ids.ts'
 import { caseIdSchema, eventIdSchema, line, shortLine, targetTypes } from '../../kernel/vocabulary.ts'
 
@@ -19,10 +20,10 @@ export const auditRecordedSchema = z.strictObject({
   corrects: lineOf(120).optional(),
   input_artifacts: artifactRefsSchema.optional(),
   lane_id: line.optional(),
-  notes: reasonSchema.max(1_000).optional(),
+  notes: freeText(reasonSchema.max(1_000)).optional(),
   /** Older entries can have `allow` or `deny`. */
   outcome: z.enum(['allow', 'deny', 'failure', 'success']),
-  outcome_reason: reasonSchema.max(200).optional(),
+  outcome_reason: freeText(reasonSchema.max(200)).optional(),
   output_artifacts: artifactRefsSchema.optional(),
   request_hash_sha256: z
     .string()
@@ -42,7 +43,7 @@ export const auditRecordedSchema = z.strictObject({
 })
 
 /** A refusal to record what a caller stated. */
-const refused = z.strictObject({ code: z.string(), command: z.string(), message: z.string() })
+const refused = z.strictObject({ code: z.string(), command: z.string(), message: freeText(z.string()) })
 
 /** Refusals that were counted instead of recorded one by one (ADR 0058). Members are in canonical order. */
 const refusalsCounted = z.strictObject({
@@ -50,7 +51,7 @@ const refusalsCounted = z.strictObject({
   count: z.int().min(1),
   /** The event_id of the recorded refusal that they are equal to. Absent for what an actor has above the limit. */
   like: eventIdSchema.optional(),
-  message: z.string(),
+  message: freeText(z.string()),
   outcome: z.enum(['deny', 'failure']),
   /** When the first of them was refused. */
   since: z.iso.datetime({ precision: 3 }),

@@ -1,4 +1,5 @@
 import * as z from 'zod'
+import { freeText } from '../../kernel/free-text.ts'
 import { limits } from '../../kernel/limits.ts'
 import { retentionClassName } from '../../kernel/retention.ts'
 import { caseIdSchema, runIdSchema, sha256Schema } from '../../kernel/vocabulary.ts'
@@ -61,7 +62,7 @@ const erased = z.strictObject({
 const refused = z.strictObject({
   code: z.string(),
   command: z.string(),
-  message: z.string(),
+  message: freeText(z.string()),
   repeats: z.int().min(1).optional(),
   rule_id: z.string(),
 })

@@ -1,5 +1,6 @@
 import * as z from 'zod'
 import { leaseClockSchema } from '../../kernel/clock.ts'
+import { freeText } from '../../kernel/free-text.ts'
 import { lockRefSchema, reasonSchema } from '../../kernel/ids.ts'
 import { evidenceSchema } from './liveness.ts'
 import { lockKinds } from './names.ts'
@@ -29,7 +30,7 @@ const acquired = z.strictObject({
   kind: z.enum(lockKinds),
   lease_clock: leaseClockSchema,
   lease_duration_s: z.int().min(1).nullable(),
-  lock_reason: reasonSchema.optional(),
+  lock_reason: freeText(reasonSchema).optional(),
   lock_ref: lockRefSchema,
   name,
   release_conditions: z.array(z.string()).optional(),
@@ -74,7 +75,7 @@ const released = z.strictObject({
   lock_ref: lockRefSchema,
   name,
   outcome: z.enum(['failure', 'success']),
-  reason: reasonSchema.optional(),
+  reason: freeText(reasonSchema).optional(),
   released_by: z.string().optional(),
   run_id: z.string().optional(),
   token,
@@ -93,7 +94,7 @@ const recovered = z.strictObject({
   previous_acquired: z.string().nullable(),
   previous_holder: z.string(),
   previous_token: token.nullable(),
-  reason: reasonSchema.nullable(),
+  reason: freeText(reasonSchema).nullable(),
   recovery_reason: z.enum(recoveryReasons),
 })
 
@@ -104,32 +105,32 @@ const broken = z.strictObject({
   previous_acquired: time,
   previous_holder: z.string(),
   previous_token: token,
-  reason: reasonSchema,
+  reason: freeText(reasonSchema),
   released_by: z.string().optional(),
 })
 
 /** The lock file no longer belongs to the holder: a process that does not share this ledger took it. */
-const lost = z.strictObject({ found: z.string(), holder, lock_ref: lockRefSchema, name, token })
+const lost = z.strictObject({ found: freeText(z.string()), holder, lock_ref: lockRefSchema, name, token })
 
 /** Two files claimed one place. The entry keeps both contents, and the file that was set aside stays on disk. */
 const conflict = z.strictObject({
   aside: z.string(),
-  aside_content: z.string(),
-  found_content: z.string(),
+  aside_content: freeText(z.string()),
+  found_content: freeText(z.string()),
   name,
 })
 
 const fileRestored = z.strictObject({ folder: z.string(), lock_ref: lockRefSchema, name, token })
-const retired = z.strictObject({ by: z.string(), folder: z.string(), name, reason: reasonSchema.nullable() })
+const retired = z.strictObject({ by: z.string(), folder: z.string(), name, reason: freeText(reasonSchema).nullable() })
 /** A file that was moved out of the way. `digest` is present if its bytes are kept in `.lockstep/aside`. */
 const fileSetAside = z.strictObject({
   aside: z.string(),
   by: z.string(),
-  content: z.string(),
+  content: freeText(z.string()),
   digest: digest.optional(),
   name,
   path: z.string(),
-  reason: reasonSchema,
+  reason: freeText(reasonSchema),
 })
 
 /** A recorded refusal: the actor, the command, and the reason. */
@@ -138,7 +139,7 @@ const refused = z.strictObject({
   command: z.string(),
   current_token: token.nullable().optional(),
   lock_ref: lockRefSchema.optional(),
-  message: z.string(),
+  message: freeText(z.string()),
   name: name.optional(),
   repeats: z.int().min(1).optional(),
   token: token.optional(),

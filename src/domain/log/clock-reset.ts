@@ -3,6 +3,7 @@ import { defineAggregate, stream } from '../../kernel/aggregate.ts'
 import { isOperator } from '../../kernel/config.ts'
 import { type Command, type Context, type Decision, refuse } from '../../kernel/decider.ts'
 import { clockStream, isAhead } from '../../kernel/entry-time.ts'
+import { freeText } from '../../kernel/free-text.ts'
 import { actorSchema, reasonSchema } from '../../kernel/ids.ts'
 
 const time = z.iso.datetime({ precision: 3 })
@@ -14,13 +15,13 @@ const time = z.iso.datetime({ precision: 3 })
 const reset = z.strictObject({
   by: z.string(),
   previous_time: time,
-  reason: reasonSchema,
+  reason: freeText(reasonSchema),
 })
 
 const refused = z.strictObject({
   code: z.string(),
   command: z.string(),
-  message: z.string(),
+  message: freeText(z.string()),
   repeats: z.int().min(1).optional(),
 })
 

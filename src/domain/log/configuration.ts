@@ -3,6 +3,7 @@ import { canonicalText } from '../../kernel/canonical.ts'
 import { type Config, isOperator } from '../../kernel/config.ts'
 import { type Command, type Context, type Decision, type LoadedRows, type Row, refuse } from '../../kernel/decider.ts'
 import type { Entry } from '../../kernel/entry.ts'
+import { freeText } from '../../kernel/free-text.ts'
 import { given } from '../../kernel/given.ts'
 import { durationSchema, retentionMinimumDefault, secondsOf } from '../../kernel/retention.ts'
 
@@ -25,7 +26,7 @@ const loaded = z.strictObject({
 const refused = z.strictObject({
   code: z.string(),
   command: z.string(),
-  message: z.string(),
+  message: freeText(z.string()),
 })
 
 /** The events of the configuration, by type. */

@@ -1,4 +1,5 @@
 import * as z from 'zod'
+import { freeText } from '../../kernel/free-text.ts'
 import { limits } from '../../kernel/limits.ts'
 
 const hex = z.string().regex(/^(?:[0-9a-f]{40}|[0-9a-f]{64})$/)
@@ -26,7 +27,7 @@ const loaded = z.strictObject({
 const refused = z.strictObject({
   code: z.string(),
   command: z.string(),
-  message: z.string(),
+  message: freeText(z.string()),
   repeats: z.int().min(1).optional(),
 })
 

@@ -1,6 +1,7 @@
 import * as z from 'zod'
 import { artifactRefsSchema } from '../../kernel/artifact-ref.ts'
 import { leaseClockSchema } from '../../kernel/clock.ts'
+import { freeText } from '../../kernel/free-text.ts'
 import { actorSchema, reasonSchema } from '../../kernel/ids.ts'
 import { limits } from '../../kernel/limits.ts'
 import {
@@ -24,7 +25,7 @@ import { pinEvidenceSchema, runErrorSchema, runRecordSchema } from './run-record
 const time = z.iso.datetime({ precision: 3 })
 const hostId = z.string().max(128)
 const rules = z.array(z.string().max(400)).max(1_000)
-const outcomeReason = reasonSchema.max(200)
+const outcomeReason = freeText(reasonSchema.max(200))
 const { shape } = runRecordSchema
 
 /** The type of the target of an action or a start in audit events. */
@@ -84,7 +85,7 @@ const decided = z.strictObject({
   rule_ids: rules,
   run_id: runIdSchema,
   /** What the caller stated, each value as text. */
-  scope: z.array(z.strictObject({ key: z.string(), value: z.string() })).optional(),
+  scope: z.array(z.strictObject({ key: z.string(), value: freeText(z.string()) })).optional(),
   target,
 })
 
@@ -145,7 +146,7 @@ const completed = z.strictObject({
 /** The recovery of a run whose processes are dead: the verdict, its evidence, and the reason of the caller. */
 const recovery = z.strictObject({
   processes: z.array(evidenceSchema).min(1).max(limits.evidenceMax),
-  reason: reasonSchema,
+  reason: freeText(reasonSchema),
   recovery_reason: z.enum(['host_rebooted', 'pid_dead']),
 })
 const failed = z.strictObject({
@@ -175,7 +176,7 @@ const cancelled = z.strictObject(ended)
 const refused = z.strictObject({
   code: z.string(),
   command: z.string(),
-  message: z.string(),
+  message: freeText(z.string()),
   move: z.strictObject({ from: z.enum(runStatuses), to: z.enum(runStatuses) }).optional(),
   /** The run_id. If `repeats` is added, it must stay the last member. */
   name: runIdSchema,

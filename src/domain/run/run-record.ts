@@ -1,5 +1,6 @@
 import * as z from 'zod'
 import { artifactRefsSchema, locatorSchema } from '../../kernel/artifact-ref.ts'
+import { freeText } from '../../kernel/free-text.ts'
 import { authnSchema, lineOf, reasonSchema } from '../../kernel/ids.ts'
 import {
   actorTypes,
@@ -33,14 +34,14 @@ const actor = z.strictObject({
 
 export const runErrorSchema = z.strictObject({
   error_code: shortLine,
-  message: reasonSchema,
+  message: freeText(reasonSchema),
   retryable: z.boolean(),
   stack_ref: locatorSchema.nullish(),
 })
 
 const nondeterminism = z.strictObject({
   is_nondeterministic: z.boolean(),
-  reasons: z.array(longLine).max(20).nullish(),
+  reasons: z.array(freeText(longLine.clone())).max(20).nullish(),
   replay_strategy: z.enum(['record_and_replay', 'best_effort', 'not_replayable']).nullish(),
 })
 
@@ -53,7 +54,7 @@ export const pinEvidenceSchema = z.strictObject({
 const metadata = z.strictObject({
   retry_count: z.int().min(1).nullish(),
   retry_of: runIdSchema.nullish(),
-  retry_reason: reasonSchema.nullish(),
+  retry_reason: freeText(reasonSchema).nullish(),
 })
 
 /**
@@ -79,7 +80,7 @@ export const runRecordSchema = z.strictObject({
   matter_id: line.nullish(),
   metadata: metadata.nullish(),
   nondeterminism: nondeterminism.nullish(),
-  notes: noteSchema.nullish(),
+  notes: freeText(noteSchema).nullish(),
   outcome: reasonSchema.max(200).nullish(),
   outputs: z.strictObject({ artifact_refs: artifactRefsSchema }).nullish(),
   parent_run_id: runIdSchema.nullish(),
@@ -89,7 +90,7 @@ export const runRecordSchema = z.strictObject({
   root_run_id: runIdSchema.nullish(),
   run_id: runIdSchema,
   run_kind: z.enum(runKinds),
-  run_name: longLine.nullish(),
+  run_name: freeText(longLine.clone()).nullish(),
   started_at_utc: utcSchema.nullish(),
   status: z.enum(runStatuses),
   tags: z.array(runTagSchema).max(50).nullish(),

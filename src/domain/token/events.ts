@@ -1,4 +1,5 @@
 import * as z from 'zod'
+import { freeText } from '../../kernel/free-text.ts'
 import { actorSchema, reasonSchema } from '../../kernel/ids.ts'
 import { limits } from '../../kernel/limits.ts'
 import { line, tokenGrants } from '../../kernel/vocabulary.ts'
@@ -21,7 +22,7 @@ const created = z.strictObject({
   token_id: tokenIdSchema,
 })
 
-const revoked = z.strictObject({ reason: reasonSchema.optional(), token_id: tokenIdSchema })
+const revoked = z.strictObject({ reason: freeText(reasonSchema).optional(), token_id: tokenIdSchema })
 
 /** The ledger recorded that the token had expired. A clock that is set back later does not make it valid again. */
 const expired = z.strictObject({ expires_at: z.iso.datetime({ precision: 3 }), token_id: tokenIdSchema })
@@ -29,7 +30,7 @@ const expired = z.strictObject({ expires_at: z.iso.datetime({ precision: 3 }), t
 const refused = z.strictObject({
   code: z.string(),
   command: z.string(),
-  message: z.string(),
+  message: freeText(z.string()),
   repeats: z.int().min(1).optional(),
 })
 

@@ -1,4 +1,5 @@
 import * as z from 'zod'
+import { freeText } from '../../kernel/free-text.ts'
 import { reasonSchema } from '../../kernel/ids.ts'
 import { line, runIdSchema, sha256Schema } from '../../kernel/vocabulary.ts'
 import { turnIdSchema } from '../run/turns.ts'
@@ -45,7 +46,7 @@ const rejected = z.strictObject({
   by: z.enum(['caller', 'completion', 'validation']),
   code: z.string().max(80).nullable(),
   manifest_digest: sha256Schema.nullable(),
-  reason: reasonSchema.max(200),
+  reason: freeText(reasonSchema.max(200)),
 })
 
 /** A promotion. `previous` is the seq of the previous promotion in the run. The changes follow from the objects. */
@@ -87,7 +88,7 @@ const refused = {
   code: z.string().max(80),
   facts: factsSchema,
   issues: issuesSchema,
-  message: z.string(),
+  message: freeText(z.string()),
   repeats: z.int().min(1).optional(),
   run_id: runIdSchema,
   turn_id: line,

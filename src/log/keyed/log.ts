@@ -1,9 +1,10 @@
-import { invariant, LockstepError } from '../../errors.ts'
-import { assertCanonical } from '../../kernel/canonical.ts'
+import { LockstepError } from '../../errors.ts'
 import type { Entry } from '../../kernel/entry.ts'
 import { formatVersion } from '../../kernel/format.ts'
 import { rootOf } from '../../merkle/frontier.ts'
 import { emptyTree, type TileReader } from '../../merkle/tiles.ts'
+import type { StoredEntry } from '../free-texts.ts'
+import { newDigestKey } from '../keyed-digest.ts'
 import type {
   Appended,
   Cursors,
@@ -24,10 +25,11 @@ import { IndexRows } from './index-rows.ts'
 import { Objects, putMark } from './objects.ts'
 import { purgeObjects } from './purge.ts'
 import { KeyedReader, KeyedSnapshot, storedTiles } from './reader.ts'
-import { decodeEntry, encodeEntry, seal } from './rows/codec.ts'
+import { encodeEntry, seal } from './rows/codec.ts'
 import { putHead, readHead, type StoredHead } from './rows/head-row.ts'
 import * as keys from './rows/keys.ts'
 import { putMeta, readMeta } from './rows/meta-row.ts'
+import { assertStoredAsHashed } from './self-check.ts'
 import type { Store, StoreBatch, StoreSnapshot } from './store.ts'
 import { LogTree } from './tree.ts'
 import { putView } from './view-write.ts'
@@ -72,7 +74,8 @@ export class KeyedLog extends KeyedReader implements Log {
     this.objects = new Objects(store, (batch) => this.#writes.write(batch))
     this.#head = readHead(store)
     this.#tail = this.#head
-    this.#tree = new LogTree(this.#head.size, (seq) => this.entry(seq), storedTiles(store))
+    const storedAt = (key: number) => this.get({ view: 'stored', key }) as StoredEntry | undefined
+    this.#tree = new LogTree(this.#head.size, (seq) => storedAt(seq)?.text, storedTiles(store))
     this.generations = new Generations(store, {
       inForce: () => this.#head.generation,
       write: (batch) => this.#writes.write(batch),
@@ -91,7 +94,7 @@ export class KeyedLog extends KeyedReader implements Log {
     meta: NewMeta,
     selfCheck = false,
   ): Promise<L> {
-    const whole = { format: formatVersion, ...meta }
+    const whole = { digest_key: newDigestKey(), format: formatVersion, ...meta }
     const batch: StoreBatch = { puts: [], deletes: [] }
     putMeta(batch, whole)
     putHead(batch, { cursors: {}, generation: 1, root: rootOf(emptyTree.frontier, sha256), size: 0 })
@@ -139,10 +142,10 @@ export class KeyedLog extends KeyedReader implements Log {
     if (expected.size !== this.#tail.size) return { outcome: 'moved', head: this.#head }
     const batch: StoreBatch = { puts: [], deletes: [] }
     const leaves: Uint8Array[] = []
-    for (const { entry, text } of recorded) {
-      const key = keys.entryKey(entry.seq)
-      const { value, leaf } = encodeEntry(key, text)
-      if (this.#selfCheck) assertStoredAsHashed(entry, text, key, value)
+    for (const each of recorded) {
+      const key = keys.entryKey(each.entry.seq)
+      const { value, leaf } = encodeEntry(key, each)
+      if (this.#selfCheck) assertStoredAsHashed(each, key, value)
       batch.puts.push({ key, value })
       leaves.push(sha256(leaf))
     }
@@ -184,16 +187,17 @@ export class KeyedLog extends KeyedReader implements Log {
     return purgeObjects(this.reader, this.#writes, digests)
   }
 
-  /** Gives the ledger another identity. Its next entry must record this. */
-  async rename(meta: Meta): Promise<void> {
+  /** Gives the ledger another identity. Its next entry must record this. It keeps the secret of its digests. */
+  async rename(identity: Omit<Meta, 'digest_key'>): Promise<void> {
     const batch: StoreBatch = { puts: [], deletes: [] }
+    const meta = { ...this.meta, ...identity }
     putMeta(batch, meta)
     await this.#writes.write(batch)
     this.meta = meta
   }
 
   raise(): void {
-    this.#raised = { ...this.meta, format: formatVersion }
+    this.#raised = { digest_key: newDigestKey(), ...this.meta, format: formatVersion }
   }
 
   /** Puts a filled generation in force with one batch. The previous generation can then be cleared. */
@@ -239,10 +243,4 @@ export class KeyedLog extends KeyedReader implements Log {
   close(): Promise<void> {
     return this.reader.close()
   }
-}
-
-/** A debugging check: the stored bytes must read back as exactly the hashed text, and that text must be RFC 8785. */
-function assertStoredAsHashed(entry: Entry, text: string, key: Uint8Array, value: Uint8Array): void {
-  assertCanonical(entry)
-  invariant(JSON.stringify(decodeEntry(key, value)) === text, `entry ${entry.seq} reads back as it was hashed`)
 }

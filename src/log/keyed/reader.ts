@@ -3,7 +3,7 @@ import type { TileReader } from '../../merkle/tiles.ts'
 import { missing } from '../corrupt.ts'
 import type { Key, LogReader, LogSnapshot, Values } from '../log.ts'
 import { objectIn } from './objects.ts'
-import { decode, decodeEntry, unsealIfThere } from './rows/codec.ts'
+import { decode, decodeEntry, decodeStored, unsealIfThere } from './rows/codec.ts'
 import { readHead, type StoredHead } from './rows/head-row.ts'
 import * as keys from './rows/keys.ts'
 import type { StoreReader, StoreSnapshot } from './store.ts'
@@ -24,7 +24,9 @@ export abstract class KeyedReader implements LogReader {
     const { generation, size } = this.head()
     switch (asked.view) {
       case 'entry':
-        return asked.key < size ? this.#entry(asked.key) : undefined
+        return asked.key < size ? this.#entry(asked.key, decodeEntry) : undefined
+      case 'stored':
+        return asked.key < size ? this.#entry(asked.key, decodeStored) : undefined
       case 'row':
         return this.#decoded(keys.rowKey(generation, asked.key))
       case 'state':
@@ -53,11 +55,11 @@ export abstract class KeyedReader implements LogReader {
     }
   }
 
-  #entry(seq: number): Entry {
+  #entry<T>(seq: number, decoded: (key: Uint8Array, sealed: Uint8Array) => T): T {
     const key = keys.entryKey(seq)
     const value = this.reader.get(key)
     if (value === undefined) throw missing(seq)
-    return decodeEntry(key, value)
+    return decoded(key, value)
   }
 
   #decoded(key: Uint8Array): unknown {

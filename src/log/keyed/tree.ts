@@ -1,8 +1,7 @@
 import { LockstepError } from '../../errors.ts'
-import type { Entry } from '../../kernel/entry.ts'
 import { frontierAt, growTree, readerOf, type Tile, type TileReader, type Tree, tileWidth } from '../../merkle/tiles.ts'
 import { corrupt, missing } from '../corrupt.ts'
-import { leafHashOf } from '../leaf.ts'
+import { leafHashOfText } from '../leaf.ts'
 import { sha256 } from '../sha256.ts'
 
 /** The tree after an append, and the tiles to store with it. */
@@ -26,13 +25,13 @@ export class LogTree {
    * Builds the tree from the stored tiles and the newly hashed entries after the last full tile.
    * Errors: LEDGER_CORRUPT.
    */
-  constructor(size: number, entryAt: (seq: number) => Entry | undefined, stored: TileReader) {
+  constructor(size: number, textAt: (seq: number) => string | undefined, stored: TileReader) {
     this.#stored = stored
     const partial = Array.from({ length: size % tileWidth }, (_, index) => {
       const seq = size - (size % tileWidth) + index
-      const entry = entryAt(seq)
-      if (entry === undefined) throw missing(seq)
-      return leafHashOf(entry)
+      const text = textAt(seq)
+      if (text === undefined) throw missing(seq)
+      return leafHashOfText(text)
     })
     try {
       const frontier = frontierAt(size, readerOf({ frontier: { size, hashes: [] }, partial }, stored), sha256)

@@ -8,7 +8,7 @@ import { failed } from './export-lines.ts'
 export type Texts = ReadonlyMap<string, string>
 export type Facts = ReadonlyMap<string, FileFacts>
 const newline = 0x0a
-const longLineBytes = 4 * limits.entryBytes
+const longLineBytes = limits.exportProofBytes
 const longFiles: readonly string[] = ['entries.jsonl', 'proofs/inclusion.jsonl'] satisfies BundleFile[]
 
 /**

@@ -5,6 +5,7 @@ import type { ApprovalFile } from '../../domain/export/manifest.ts'
 import { invariant } from '../../errors.ts'
 import type { Entry } from '../../kernel/entry.ts'
 import { given } from '../../kernel/given.ts'
+import type { StoredEntry } from '../../log/free-texts.ts'
 import { leafHashOfText } from '../../log/leaf.ts'
 import { sha256 } from '../../log/sha256.ts'
 import { isSignatureOf } from '../../log/signer.ts'
@@ -14,7 +15,7 @@ import { fromHex, toHex } from '../../merkle/hash.ts'
 import { consistencyProof, verifyConsistency, verifyInclusion } from '../../merkle/proofs.ts'
 import type { Vkey } from '../../merkle/vkey.ts'
 import type { Core } from '../../writer/core.ts'
-import { entryIn, failed, parsed, proofIn } from './export-lines.ts'
+import { disclosedEntry, entryIn, failed, parsed, proofIn, proofLine } from './export-lines.ts'
 
 /** The approvals that an export used, in the order of the ledger, and the files that prove them. */
 export interface ProvenApprovals {
@@ -47,10 +48,9 @@ export async function proveApprovals(
     ...approvals.map(({ seq }) => seq),
     ...approvals.map(({ used }) => used?.seq ?? 0).sort(byValue),
   ]) {
-    const line = JSON.stringify(await views.entry(seq))
-    lines.entries.push(`${line}\n`)
-    const proof = (await proofOf(seq)).map(toHex)
-    lines.proofs.push(`${JSON.stringify({ leaf_hash: toHex(leafHashOfText(line)), proof, seq })}\n`)
+    const [stored] = (await log.load([{ view: 'stored', key: seq }])) as [StoredEntry]
+    lines.entries.push(`${stored.text}\n`)
+    lines.proofs.push(`${proofLine(stored, await proofOf(seq), seq)}\n`)
   }
   const between = (await overTiles(log, (tiles) => consistencyProof(size, at, tiles, sha256))).map(toHex)
   return {
@@ -100,15 +100,17 @@ export async function checkApprovals(
   const proofs = linesOf(text('approvals/inclusion.jsonl'))
   const entries: Entry[] = []
   for (const [index, line] of linesOf(text('approvals/entries.jsonl')).entries()) {
-    const entry = entryIn(line)
+    const recorded = entryIn(line)
     const leafHash = leafHashOfText(line)
-    const proof = entry && proofIn(proofs[index] ?? '', toHex(leafHash), entry.seq)
-    const claim = { leafHash, proof: proof ?? [], root: later.root, seq: entry?.seq ?? 0, size: later.size }
-    if (entry === undefined || proof === undefined || !(await verifyInclusion(claim, sha256))) {
+    const proof = recorded && proofIn(proofs[index] ?? '', toHex(leafHash), recorded.seq)
+    const claim = { leafHash, proof: proof?.hashes ?? [], root: later.root, seq: recorded?.seq ?? 0, size: later.size }
+    if (recorded === undefined || proof === undefined || !(await verifyInclusion(claim, sha256))) {
       throw failed('approvals', `line ${index + 1} is not an entry of the tree of size ${later.size}`, {
         line: index + 1,
       })
     }
+    const entry = disclosedEntry(recorded, proof.disclosures)
+    if (typeof entry === 'string') throw failed('approvals', entry, { line: index + 1 })
     entries.push(entry)
   }
   if (proofs.length !== entries.length)

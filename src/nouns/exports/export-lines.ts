@@ -1,11 +1,15 @@
+import * as z from 'zod'
 import type { BundleFile } from '../../domain/export/manifest.ts'
 import type { Selected } from '../../domain/export/selection.ts'
 import { LockstepError } from '../../errors.ts'
 import type { BundleFiles } from '../../files/bundle/bundle-reader.ts'
 import { type Entry, entrySchema } from '../../kernel/entry.ts'
+import { given } from '../../kernel/given.ts'
 import { limits } from '../../kernel/limits.ts'
+import { commitmentTo, entryWithTexts, type StoredEntry } from '../../log/free-texts.ts'
 import { leafHashOfText } from '../../log/leaf.ts'
 import { sha256 } from '../../log/sha256.ts'
+import { commitmentsIn, type HeldText } from '../../merkle/commitment.ts'
 import { entryLine } from '../../merkle/entry-line.ts'
 import { fromHex, toHex } from '../../merkle/hash.ts'
 import { verifyInclusion } from '../../merkle/proofs.ts'
@@ -38,19 +42,18 @@ export async function checkEntries(
     for await (const line of linesOf(files, 'entries.jsonl', limits.entryBytes)) {
       number += 1
       const where = { line: number }
-      const entry = entryIn(line)
-      if (entry === undefined) throw failed('entries', `line ${number} is not an entry in canonical form`, where)
+      const recorded = entryIn(line)
+      if (recorded === undefined) throw failed('entries', `line ${number} is not an entry in canonical form`, where)
+      const { seq } = recorded
       const { done, value } = await proofs.next()
       const leafHash = leafHashOfText(line)
-      const hashes = done ? undefined : proofIn(value, toHex(leafHash), entry.seq)
-      const claim = { leafHash, proof: hashes ?? [], root, seq: entry.seq, size }
-      if (hashes === undefined || !(await verifyInclusion(claim, sha256))) {
-        throw failed(
-          'proofs',
-          `line ${number} does not prove that entry ${entry.seq} is in the tree of size ${size}`,
-          where,
-        )
+      const read = done ? undefined : proofIn(value, toHex(leafHash), seq)
+      const claim = { leafHash, proof: read?.hashes ?? [], root, seq, size }
+      if (read === undefined || !(await verifyInclusion(claim, sha256))) {
+        throw failed('proofs', `line ${number} does not prove that entry ${seq} is in the tree of size ${size}`, where)
       }
+      const entry = disclosedEntry(recorded, read.disclosures)
+      if (typeof entry === 'string') throw failed('proofs', `line ${number}: ${entry}`, where)
       const wrong = selected.take(entry)
       if (wrong !== undefined) throw failed('entries', `line ${number}: entry ${entry.seq} ${wrong}`, where)
     }
@@ -66,12 +69,45 @@ export function entryIn(line: string): Entry | undefined {
   return entryLine(value) === line && entrySchema.safeParse(value).success ? (value as Entry) : undefined
 }
 
-/** The hashes of a proof line. Undefined if the line is not the proof of this leaf in its written form. */
-export function proofIn(line: string, leaf_hash: string, seq: number): Uint8Array[] | undefined {
-  const { proof } = (parsed(line) ?? {}) as { proof?: unknown }
-  if (!Array.isArray(proof) || JSON.stringify({ leaf_hash, proof, seq }) !== line) return undefined
+/** The proof of an entry as a line: its hashes, and its free texts with their salts if it has any. */
+export function proofLine({ text, texts }: StoredEntry, proof: readonly Uint8Array[], seq: number): string {
+  const hashes = { leaf_hash: toHex(leafHashOfText(text)), proof: proof.map(toHex), seq }
+  return JSON.stringify({ ...given({ disclosures: texts }), ...hashes })
+}
+
+/** What a proof line holds. Undefined if the line is not the proof of this leaf in its written form. */
+export function proofIn(
+  line: string,
+  leaf_hash: string,
+  seq: number,
+): { disclosures: HeldText[]; hashes: Uint8Array[] } | undefined {
+  const { disclosures, proof } = (parsed(line) ?? {}) as { disclosures?: unknown; proof?: unknown }
+  const held = z.array(heldTextSchema).min(1).optional().safeParse(disclosures)
+  if (!Array.isArray(proof) || !held.success) return undefined
+  if (JSON.stringify({ ...given({ disclosures: held.data }), leaf_hash, proof, seq }) !== line) return undefined
   const hashes = proof.map((hash) => (typeof hash === 'string' ? fromHex(hash) : undefined))
-  return hashes.every((hash) => hash !== undefined) ? hashes : undefined
+  return hashes.every((hash) => hash !== undefined) ? { disclosures: held.data ?? [], hashes } : undefined
+}
+
+/** A text that is disclosed, or the path of one that was erased. */
+const heldTextSchema = z.union([
+  z.strictObject({ path: z.string(), salt: z.string().regex(/^[0-9a-f]{64}$/), text: z.string() }),
+  z.strictObject({ path: z.string() }),
+])
+
+/** The entry with its free texts, once each was compared with its commitment; otherwise what is wrong with them. */
+export function disclosedEntry(recorded: Entry, disclosures: readonly HeldText[]): Entry | string {
+  const held = new Map(disclosures.map((each) => [each.path, each]))
+  let count = 0
+  for (const { commitment, path } of commitmentsIn(recorded)) {
+    const found = held.get(path)
+    if (found === undefined) return `the text ${path} of entry ${recorded.seq} is missing`
+    if ('text' in found && commitmentTo(found) !== commitment)
+      return `the text ${path} of entry ${recorded.seq} is not the one that the entry is committed to`
+    count += 1
+  }
+  if (count !== disclosures.length) return `entry ${recorded.seq} has other texts than it is committed to`
+  return count === 0 ? recorded : entryWithTexts(recorded, { text: '', texts: disclosures })
 }
 
 /**

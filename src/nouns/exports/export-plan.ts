@@ -11,7 +11,7 @@ import { LockstepError } from '../../errors.ts'
 import { type ExportFiles, isThere } from '../../files/bundle/export-files.ts'
 import { locatorSchema } from '../../kernel/artifact-ref.ts'
 import type { Actor } from '../../kernel/ids.ts'
-import type { Core } from '../../writer/core.ts'
+import { type Core, hashRequest } from '../../writer/core.ts'
 import { parse } from '../../writer/parse.ts'
 import { errorOf } from '../../writer/refusals.ts'
 import type { PolicyOfLedger } from '../policy/policy.ts'
@@ -71,6 +71,13 @@ export async function planExport(core: Core, policy: PolicyOfLedger, asked: Aske
 /** The size that the first approval binds; undefined if the ledger has no such approval. */
 async function approvedSize({ views }: Core, [first]: readonly string[]): Promise<number | undefined> {
   return first === undefined ? undefined : approvalIn(await views.row(streamOfApproval(first)))?.bundle.size
+}
+
+/** The hash of what is exported. It leaves out free texts, because a plain hash would confirm guesses of them. */
+export function requestHashOf({ bundle, stated }: Pick<PlannedExport, 'bundle' | 'stated'>): string {
+  const { bundle_description: _, redaction, ...named } = stated
+  const { notes: __, ...redacted } = redaction ?? {}
+  return hashRequest({ ...bundle, ...named, ...(redaction ? { redaction: redacted } : {}) })
 }
 
 /** The size of the tree that is exported or approved: by default all of it. Errors: INVALID_INPUT. */

@@ -22,7 +22,8 @@ import type { ExportFiles } from '../../files/bundle/export-files.ts'
 import type { Entry } from '../../kernel/entry.ts'
 import { limits } from '../../kernel/limits.ts'
 import { unpinned } from '../../kernel/vocabulary.ts'
-import { leafHashOfText } from '../../log/leaf.ts'
+import type { StoredEntry } from '../../log/free-texts.ts'
+import type { Key } from '../../log/log.ts'
 import { type Signer, signerOf } from '../../log/signer.ts'
 import { inclusionProofsOf, rootOf } from '../../log/tiles.ts'
 import { toBase64, toHex } from '../../merkle/hash.ts'
@@ -30,6 +31,7 @@ import { chainOfStream, walked } from '../../views/chains.ts'
 import { type Core, sha256Hex } from '../../writer/core.ts'
 import type { ProvenApprovals } from './export-approvals.ts'
 import { entriesToSelect } from './export-entries.ts'
+import { proofLine } from './export-lines.ts'
 import { witnessedFilesOf } from './export-witnessed.ts'
 
 export interface AskedBundle {
@@ -146,7 +148,8 @@ async function spoolEntries(
   try {
     proofs = await Lines.create(paths.proofs)
     for await (const page of entriesToSelect(core, selection, size)) {
-      for (const entry of page) {
+      const stored = await log.load(page.map(({ seq }): Key => ({ view: 'stored', key: seq })))
+      for (const [at, entry] of page.entries()) {
         if (!selected.has(entry)) continue
         const wrong = selected.take(entry)
         invariant(wrong === undefined, `entry ${entry.seq} of the log follows its history: ${wrong}`)
@@ -155,10 +158,9 @@ async function spoolEntries(
         if (count > limits.exportEntriesMax) {
           throw new LockstepError('LIMIT_EXCEEDED', `a bundle holds at most ${limits.exportEntriesMax} entries`)
         }
-        const line = JSON.stringify(entry)
-        const proof = (await proofOf(entry.seq)).map(toHex)
-        await entries.add(line)
-        await proofs.add(JSON.stringify({ leaf_hash: toHex(leafHashOfText(line)), proof, seq: entry.seq }))
+        const asStored = stored[at] as StoredEntry
+        await entries.add(asStored.text)
+        await proofs.add(proofLine(asStored, await proofOf(entry.seq), entry.seq))
       }
       // Let other callers run between two pages.
       await new Promise(setImmediate)

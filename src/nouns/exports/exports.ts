@@ -18,14 +18,14 @@ import { given } from '../../kernel/given.ts'
 import type { RecordedActor } from '../../kernel/ids.ts'
 import { limits } from '../../kernel/limits.ts'
 import { caseIdSchema, noteSchema } from '../../kernel/vocabulary.ts'
-import { type Core, hashRequest, sha256Hex, submit } from '../../writer/core.ts'
+import { type Core, sha256Hex, submit } from '../../writer/core.ts'
 import { parse } from '../../writer/parse.ts'
 import type { PolicyOfLedger } from '../policy/policy.ts'
 import { begin, completeIn, failWith } from '../runs/performing.ts'
 import { refuseEnded } from '../runs/runs.ts'
 import { callsFor, type Handlers } from '../served.ts'
 import { proveApprovals } from './export-approvals.ts'
-import { type BegunExport, planExport, sizeUpTo, type WrittenExport } from './export-plan.ts'
+import { type BegunExport, planExport, requestHashOf, sizeUpTo, type WrittenExport } from './export-plan.ts'
 import { noteExport } from './export-recovery.ts'
 import { writeBundle } from './export-write.ts'
 import { selectsOtherCase } from './other-cases.ts'
@@ -91,7 +91,7 @@ export class Exports implements Handlers<ExportsApi> {
    */
   async begin(request: Given<typeof shapes.create>): Promise<BegunExport> {
     const planned = await planExport(this.#core, this.#policy, request)
-    const { actor, bundle, file, stated } = planned
+    const { actor, bundle, file } = planned
     const { lane_id, parent_run_id, role_id, scope } = planned.asked
     const case_id = parse(caseIdSchema.optional(), scope.case_id, 'scope.case_id')
     const crossed = (await selectsOtherCase(this.#core, { ...bundle, case_id })) ? ['cross_case_lookup'] : []
@@ -101,7 +101,7 @@ export class Exports implements Handlers<ExportsApi> {
     const action = { action_type: 'export' as const, bundle, effects, lane_id, scope, target }
     const run_id = this.#core.newRunId()
     const files = await noteExport(this.#core, { file, run_id })
-    const request_hash_sha256 = hashRequest({ ...bundle, ...stated })
+    const request_hash_sha256 = requestHashOf(planned)
     // Gives every export run an end, even if it is never known whether its process is still alive.
     const lease_duration_s = limits.resourceLeaseSecondsMax
     const made = { files, request_hash_sha256, run_id }

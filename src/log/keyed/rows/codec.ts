@@ -3,7 +3,9 @@ import { Packr } from 'msgpackr/pack'
 import type { LockstepError } from '../../../errors.ts'
 import type { Entry } from '../../../kernel/entry.ts'
 import { given } from '../../../kernel/given.ts'
+import type { HeldText } from '../../../merkle/commitment.ts'
 import { corrupt } from '../../corrupt.ts'
+import { entryWithTexts, type StoredEntry } from '../../free-texts.ts'
 import { entryKey, seqOfEntryKey } from './keys.ts'
 
 // Plain maps only. With shared record structures, durable bytes could not be decoded without other bytes.
@@ -27,14 +29,17 @@ export function encode(key: Uint8Array, value: unknown): Buffer {
 }
 
 /**
- * Encodes an entry twice. `value` is stored: the canonical text in UTF-8, followed by the same checksum. `leaf` is
- * hashed: 0x00 followed by that text. Both share one buffer, so the stored bytes are the hashed bytes (ADR 0012).
+ * Encodes an entry twice. `value` is stored: the canonical text in UTF-8, then a newline and the free texts as JSON if
+ * there are any, followed by the same checksum. `leaf` is hashed: 0x00 followed by the canonical text. Both share one
+ * buffer, so the stored bytes are the hashed bytes (ADR 0012).
  */
-export function encodeEntry(key: Uint8Array, text: string): { value: Uint8Array; leaf: Uint8Array } {
+export function encodeEntry(key: Uint8Array, { text, texts }: StoredEntry): { value: Uint8Array; leaf: Uint8Array } {
   const length = Buffer.byteLength(text)
-  const bytes = allocate(1 + length + crcBytes)
+  const after = texts === undefined ? '' : `\n${JSON.stringify(texts)}`
+  const bytes = allocate(1 + length + Buffer.byteLength(after) + crcBytes)
   bytes[0] = 0x00
   bytes.write(text, 1)
+  if (after !== '') bytes.write(after, 1 + length)
   return { value: close(key, bytes.subarray(1)), leaf: bytes.subarray(0, 1 + length) }
 }
 
@@ -79,20 +84,34 @@ export function decode<T>(key: Uint8Array, sealed: Uint8Array): T {
   }
 }
 
-/** Decodes the entry under a key. Errors: as for `decode`. */
+/** Decodes the entry under a key, with its free texts. Errors: as for `decode`. */
 export function decodeEntry(key: Uint8Array, sealed: Uint8Array): Entry {
-  return entryOfText(key, textOf(key, sealed))
+  const stored = decodeStored(key, sealed)
+  return entryWithTexts(entryOfText(key, stored.text), stored)
 }
 
-/** The text of the entry under a key, exactly as it was hashed. Errors: as for `decode`. */
-export function textOf(key: Uint8Array, sealed: Uint8Array): string {
-  return unseal(key, sealed).toString()
+/** What is stored under the key of an entry: its text exactly as it was hashed, and its free texts. Errors: as for `decode`. */
+export function decodeStored(key: Uint8Array, sealed: Uint8Array): StoredEntry {
+  const whole = unseal(key, sealed).toString()
+  // The canonical text has no newline: inside a string it is escaped.
+  const end = whole.indexOf('\n')
+  if (end === -1) return { text: whole }
+  const list = whole.slice(end + 1)
+  const texts = parsedUnder(key, list) as HeldText[]
+  // Other bytes could hide a text that no reader sees and no erasure finds.
+  if (!Array.isArray(texts) || JSON.stringify(texts) !== list)
+    throw damaged(key, 'has no list of texts in its only form')
+  return { text: whole.slice(0, end), texts }
 }
 
-/** Parses the text under a key as an entry. Errors: LEDGER_CORRUPT. */
+/** Parses the text under a key as an entry, in the form in which it is hashed. Errors: LEDGER_CORRUPT. */
 export function entryOfText(key: Uint8Array, text: string): Entry {
+  return parsedUnder(key, text) as Entry
+}
+
+function parsedUnder(key: Uint8Array, text: string): unknown {
   try {
-    return JSON.parse(text) as Entry
+    return JSON.parse(text)
   } catch (cause) {
     throw damaged(key, 'is not JSON', cause)
   }

@@ -3,11 +3,11 @@ import { hashBytes, sameBytes, toHex } from '../../../merkle/hash.ts'
 import { rootAt, type TileReader, tileWidth } from '../../../merkle/tiles.ts'
 import { corrupt, corruptAt } from '../../corrupt.ts'
 import type { KeyedLog } from '../../keyed/log.ts'
-import { decodeEntry } from '../../keyed/rows/codec.ts'
+import { decodeStored, entryOfText } from '../../keyed/rows/codec.ts'
 import type { StoredHead } from '../../keyed/rows/head-row.ts'
 import * as keys from '../../keyed/rows/keys.ts'
 import type { Store } from '../../keyed/store.ts'
-import { leafHashOf } from '../../leaf.ts'
+import { leafHashOfText } from '../../leaf.ts'
 import type { TreeHeadFile } from '../../log.ts'
 import { sha256 } from '../../sha256.ts'
 import { compareHeadFile, originsIn } from './compare-head-file.ts'
@@ -65,8 +65,9 @@ function rootFromTiles(log: KeyedLog, size: number): Uint8Array {
 function isWhole(leaves: LeafReader, seq: number, value: Uint8Array | undefined): boolean {
   if (value === undefined) return false
   try {
-    const entry = decodeEntry(keys.entryKey(seq), value)
-    return entry.seq === seq && sameBytes(leaves.leaf(seq), leafHashOf(entry))
+    const key = keys.entryKey(seq)
+    const { text } = decodeStored(key, value)
+    return entryOfText(key, text).seq === seq && sameBytes(leaves.leaf(seq), leafHashOfText(text))
   } catch {
     return false
   }

@@ -4,7 +4,8 @@ import { sameBytes, toHex } from '../../../merkle/hash.ts'
 import { readerOf, rootAt, type TileReader, tileWidth } from '../../../merkle/tiles.ts'
 import type { Check } from '../../check.ts'
 import { differs, missing } from '../../corrupt.ts'
-import { decode, entryOfText, unseal } from '../../keyed/rows/codec.ts'
+import { entryWithTexts, type StoredEntry } from '../../free-texts.ts'
+import { decode, decodeStored, entryOfText, unseal } from '../../keyed/rows/codec.ts'
 import { readHead, type StoredHead } from '../../keyed/rows/head-row.ts'
 import * as keys from '../../keyed/rows/keys.ts'
 import { readMeta } from '../../keyed/rows/meta-row.ts'
@@ -60,8 +61,8 @@ class StoredVerification {
   readonly #takesRows: boolean
   readonly #storedTiles: TileReader
   readonly #tree: TreeVerification
-  /** The entries of the tile that is being read, with their texts, and the leaf hashes of those. */
-  #entries: { entry: Entry; text: string }[] = []
+  /** The entries of the tile that is being read, as they are stored, and the leaf hashes of their texts. */
+  #entries: { recorded: Entry; stored: StoredEntry }[] = []
   #leafHashes: Uint8Array[] = []
   #isEnded = false
   #seq = 0
@@ -147,18 +148,16 @@ class StoredVerification {
   }
 
   #entry(key: Uint8Array, value: Uint8Array): void {
-    const { size } = this.#stored.head
     const seq = keys.seqOfEntryKey(key)
     if (seq !== this.#seq) throw missing(this.#seq)
-    if (seq >= size) throw differs('entries', `entry ${seq} is beyond the ledger’s ${size} entries`, { seq })
-    const bytes = unseal(key, value)
-    const text = bytes.toString()
-    const entry = entryOfText(key, text)
-    if (entry.seq !== seq) throw differs('entries', `the entry under seq ${seq} has the seq ${entry.seq}`, { seq })
+    if (seq >= this.#stored.head.size) throw differs('entries', `entry ${seq} is beyond the end of the ledger`, { seq })
+    const stored = decodeStored(key, value)
+    const recorded = entryOfText(key, stored.text)
+    if (recorded.seq !== seq) throw differs('entries', `entry ${seq} says that its seq is ${recorded.seq}`, { seq })
     // Other bytes can decode to the same text, but only these were hashed.
-    if (!isUtf8(bytes)) throw differs('bytes', `entry ${seq} is not UTF-8`, { seq })
-    this.#entries.push({ entry, text })
-    this.#leafHashes.push(leafHashOfText(text))
+    if (!isUtf8(unseal(key, value))) throw differs('bytes', `entry ${seq} is not UTF-8`, { seq })
+    this.#entries.push({ recorded, stored })
+    this.#leafHashes.push(leafHashOfText(stored.text))
     this.#seq += 1
     if (this.#entries.length === tileWidth) this.#takeEntries()
   }
@@ -167,10 +166,11 @@ class StoredVerification {
   #takeEntries(): void {
     this.#tree.add(this.#leafHashes)
     if (this.#seq === this.#stored.head.size) this.#compareRoot()
-    for (const { entry, text } of this.#entries) {
+    for (const { recorded, stored } of this.#entries) {
+      const entry = entryWithTexts(recorded, stored)
       if (entry.prev.stream === null) this.#streams += 1
       this.#lastSeqs = (this.#lastSeqs + entry.seq - (entry.prev.stream ?? 0)) % sumModulus
-      for (const check of this.#checks) check.entry?.(entry, text)
+      for (const check of this.#checks) check.entry?.(entry, stored)
     }
     this.#entries = []
     this.#leafHashes = []
