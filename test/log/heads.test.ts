@@ -5,6 +5,7 @@ import type { Entry } from '../../src/kernel/entry.ts'
 import { problemOfHead } from '../../src/log/head-keys.ts'
 import { type HeadPlace, Heads } from '../../src/log/heads.ts'
 import type { KeyedLog } from '../../src/log/keyed/log.ts'
+import { HeadKeeper } from '../../src/log/level/open/head-keeper.ts'
 import type { TreeHeadFile } from '../../src/log/log.ts'
 import { sha256 } from '../../src/log/sha256.ts'
 import { rootOf } from '../../src/log/tiles.ts'
@@ -153,6 +154,24 @@ heads('stay unsigned if the signer does not answer in time, and are signed by th
   is(thrown, broken)
   is(await new Heads({ last, log, place, signer: signerOf().signer }).keep(), true)
   equal([place.read()?.size, place.read()?.reached], [size, undefined])
+})
+
+heads('cost an append nothing: they are kept once a second at most, and once at close', async () => {
+  let kept = 0
+  const counting = {
+    keep: async () => {
+      kept += 1
+      return true
+    },
+  } as unknown as Heads
+  const keeper = new HeadKeeper(counting, { isOurs: () => true })
+  for (let append = 0; append < 10_000; append += 1) keeper.touch()
+  is(kept, 0)
+  await keeper.close()
+  is(kept, 1)
+  keeper.touch()
+  await new Promise(setImmediate)
+  is(kept, 1)
 })
 
 heads.run()
