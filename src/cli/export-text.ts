@@ -25,6 +25,12 @@ export function verifiedLines({ authenticity, claimed, proven, record }: Verifie
   ]
 }
 
+/** What became of the free texts, if the entries have any. */
+function textLines({ disclosed, erased, withheld }: ProvenExport['texts']): string[] {
+  if (disclosed + erased + withheld === 0) return []
+  return [`  free texts: ${disclosed} disclosed and checked, ${withheld} withheld, ${erased} erased before the export`]
+}
+
 function provenLines(proven: ProvenExport): string[] {
   return [
     `  bundle ${proven.bundle_id}`,
@@ -35,6 +41,7 @@ function provenLines(proven: ProvenExport): string[] {
     `  key ${proven.key_fingerprint_sha256}`,
     `  package ${proven.package_hash_sha256}`,
     ...(proven.witnessed === null ? [] : witnessedLines(proven.witnessed)),
+    ...textLines(proven.texts),
     ...proven.approvals.map(({ approval_type, approved_at_utc, approved_by }) => {
       return `  recorded as approved by ${approved_by} (${approval_type}) at ${approved_at_utc}`
     }),

@@ -22,14 +22,28 @@ const selecting = {
   range: text('--range <a..b>', 'select the entries from seq a to seq b'),
   run: text('--run <run_id>', 'select a run and all runs below it'),
 }
+/** The option that withholds free texts. It is the member `withheld` of the redaction. */
+const redacting = {
+  redact: texts('--redact <field...>', 'free texts to withhold, such as notes and reason, or all of them'),
+}
+
+/** The redaction of a request. What is withheld is also applied. */
+function redactionFrom(stated: unknown, { redact }: Given<typeof redacting>): object {
+  if (redact === undefined) return stated === undefined ? {} : { redaction: stated }
+  return { redaction: { redaction_applied: true, ...(stated as object | undefined), withheld: redact } }
+}
 const selectText = 'Exactly one of --run, --case, --lock and --range is required.'
 
 function approveVerb(): Command {
   return verb('approve', 'exports.approve', {
     flags: { approval_type: { name: 'type' }, select: false },
     more: `The approver is a human other than the exporter, with the role of the type, such as COMPLIANCE. The approval serves one export of this kind, selection, size and redaction: pass its approval_id to "export create --approval". ${selectText}`,
-    own: selecting,
-    input: (values, given) => ({ ...values, select: selectionFrom(given) }),
+    own: { ...selecting, ...redacting },
+    input: (values, given) => ({
+      ...values,
+      ...redactionFrom(values.redaction, given),
+      select: selectionFrom(given),
+    }),
     lines: ({ approval_id, expires_at, size }) => [
       approval_id,
       `size ${size}, ${expires_at === null ? 'never expires' : `expires ${timeText(expires_at)}`}`,
@@ -54,11 +68,13 @@ function createVerb(): Command {
     },
     more: `It exports a run and all runs below it, a case, a lock or a range. An export run governs and records this. ${selectText}`,
     own: {
+      ...redacting,
       ...selecting,
       reason: text('--reason <text>', 'the reason for the export; it becomes export_reason in the scope'),
     },
     input: (values, given) => ({
       ...values,
+      ...redactionFrom(values.redaction, given),
       scope: {
         ...(given.case === undefined ? {} : { case_id: given.case }),
         ...(given.reason === undefined ? {} : { export_reason: given.reason }),

@@ -31,13 +31,22 @@ export const bundleKindSchema = z.enum([
   'other',
 ])
 
-/** What was removed from the content before the export. */
+/**
+ * What was removed from the content. `withheld` names the free texts that the bundle holds back: its reader sees that
+ * they exist, and can check all others. The rest is what the exporter says of earlier redactions.
+ */
 export const redactionSchema = z.strictObject({
   contains_privileged: z.boolean().nullish(),
   notes: freeText(noteSchema).nullish(),
   redaction_applied: z.boolean(),
   redaction_profile_id: line.nullish(),
+  withheld: z
+    .array(z.string().regex(/^[a-z_]{1,60}$/))
+    .min(1)
+    .max(50)
+    .optional(),
 })
+export type Redaction = z.output<typeof redactionSchema>
 
 /** What one export hands out. An approval binds all of it (ADR 0054). Members are in canonical order. */
 export const exportedSchema = z.strictObject({

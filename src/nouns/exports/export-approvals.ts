@@ -15,7 +15,8 @@ import { fromHex, toHex } from '../../merkle/hash.ts'
 import { consistencyProof, verifyConsistency, verifyInclusion } from '../../merkle/proofs.ts'
 import type { Vkey } from '../../merkle/vkey.ts'
 import type { Core } from '../../writer/core.ts'
-import { disclosedEntry, entryIn, failed, parsed, proofIn, proofLine } from './export-lines.ts'
+import { disclosedEntry, proofIn, proofLine } from './disclosed-entry.ts'
+import { entryIn, failed, parsed } from './export-lines.ts'
 
 /** The approvals that an export used, in the order of the ledger, and the files that prove them. */
 export interface ProvenApprovals {
@@ -50,7 +51,7 @@ export async function proveApprovals(
   ]) {
     const [stored] = (await log.load([{ view: 'stored', key: seq }])) as [StoredEntry]
     lines.entries.push(`${stored.text}\n`)
-    lines.proofs.push(`${proofLine(stored, await proofOf(seq), seq)}\n`)
+    lines.proofs.push(`${proofLine(stored, { proof: await proofOf(seq), seq, withheld: [] })}\n`)
   }
   const between = (await overTiles(log, (tiles) => consistencyProof(size, at, tiles, sha256))).map(toHex)
   return {
@@ -109,7 +110,10 @@ export async function checkApprovals(
         line: index + 1,
       })
     }
-    const entry = disclosedEntry(recorded, proof.disclosures)
+    const entry = disclosedEntry(recorded, proof.disclosures, {
+      counts: { disclosed: 0, erased: 0, withheld: 0 },
+      withheld: [],
+    })
     if (typeof entry === 'string') throw failed('approvals', entry, { line: index + 1 })
     entries.push(entry)
   }

@@ -1,18 +1,15 @@
-import * as z from 'zod'
 import type { BundleFile } from '../../domain/export/manifest.ts'
 import type { Selected } from '../../domain/export/selection.ts'
 import { LockstepError } from '../../errors.ts'
 import type { BundleFiles } from '../../files/bundle/bundle-reader.ts'
 import { type Entry, entrySchema } from '../../kernel/entry.ts'
-import { given } from '../../kernel/given.ts'
 import { limits } from '../../kernel/limits.ts'
-import { commitmentTo, entryWithTexts, type StoredEntry } from '../../log/free-texts.ts'
 import { leafHashOfText } from '../../log/leaf.ts'
 import { sha256 } from '../../log/sha256.ts'
-import { commitmentsIn, type HeldText } from '../../merkle/commitment.ts'
 import { entryLine } from '../../merkle/entry-line.ts'
-import { fromHex, toHex } from '../../merkle/hash.ts'
+import { toHex } from '../../merkle/hash.ts'
 import { verifyInclusion } from '../../merkle/proofs.ts'
+import { disclosedEntry, proofIn, type TextCounts } from './disclosed-entry.ts'
 
 /** The checks of a bundle, in the order in which they run. */
 export type ExportCheck =
@@ -28,14 +25,15 @@ export type ExportCheck =
   | 'witnesses'
 
 /**
- * Checks every line: it is an entry in canonical form, its proof is valid, and it follows the previous selected
- * entry.
+ * Checks every line: it is an entry in canonical form, its proof is valid, its free texts match their commitments unless
+ * they are withheld, and it follows the previous selected entry. Returns how many free texts there are of each kind.
  */
 export async function checkEntries(
   files: BundleFiles,
   selected: Selected,
-  { root, size }: { root: Uint8Array; size: number },
-): Promise<void> {
+  { root, size, withheld }: { root: Uint8Array; size: number; withheld: readonly string[] },
+): Promise<TextCounts> {
+  const counts: TextCounts = { disclosed: 0, erased: 0, withheld: 0 }
   const proofs = linesOf(files, 'proofs/inclusion.jsonl', limits.exportProofBytes)
   let number = 0
   try {
@@ -52,12 +50,13 @@ export async function checkEntries(
       if (read === undefined || !(await verifyInclusion(claim, sha256))) {
         throw failed('proofs', `line ${number} does not prove that entry ${seq} is in the tree of size ${size}`, where)
       }
-      const entry = disclosedEntry(recorded, read.disclosures)
+      const entry = disclosedEntry(recorded, read.disclosures, { counts, withheld })
       if (typeof entry === 'string') throw failed('proofs', `line ${number}: ${entry}`, where)
       const wrong = selected.take(entry)
       if (wrong !== undefined) throw failed('entries', `line ${number}: entry ${entry.seq} ${wrong}`, where)
     }
     if (!(await proofs.next()).done) throw failed('proofs', `there are more proofs than the ${number} entries`)
+    return counts
   } finally {
     await proofs.return(undefined)
   }
@@ -67,47 +66,6 @@ export async function checkEntries(
 export function entryIn(line: string): Entry | undefined {
   const value = parsed(line)
   return entryLine(value) === line && entrySchema.safeParse(value).success ? (value as Entry) : undefined
-}
-
-/** The proof of an entry as a line: its hashes, and its free texts with their salts if it has any. */
-export function proofLine({ text, texts }: StoredEntry, proof: readonly Uint8Array[], seq: number): string {
-  const hashes = { leaf_hash: toHex(leafHashOfText(text)), proof: proof.map(toHex), seq }
-  return JSON.stringify({ ...given({ disclosures: texts }), ...hashes })
-}
-
-/** What a proof line holds. Undefined if the line is not the proof of this leaf in its written form. */
-export function proofIn(
-  line: string,
-  leaf_hash: string,
-  seq: number,
-): { disclosures: HeldText[]; hashes: Uint8Array[] } | undefined {
-  const { disclosures, proof } = (parsed(line) ?? {}) as { disclosures?: unknown; proof?: unknown }
-  const held = z.array(heldTextSchema).min(1).optional().safeParse(disclosures)
-  if (!Array.isArray(proof) || !held.success) return undefined
-  if (JSON.stringify({ ...given({ disclosures: held.data }), leaf_hash, proof, seq }) !== line) return undefined
-  const hashes = proof.map((hash) => (typeof hash === 'string' ? fromHex(hash) : undefined))
-  return hashes.every((hash) => hash !== undefined) ? { disclosures: held.data ?? [], hashes } : undefined
-}
-
-/** A text that is disclosed, or the path of one that was erased. */
-const heldTextSchema = z.union([
-  z.strictObject({ path: z.string(), salt: z.string().regex(/^[0-9a-f]{64}$/), text: z.string() }),
-  z.strictObject({ path: z.string() }),
-])
-
-/** The entry with its free texts, once each was compared with its commitment; otherwise what is wrong with them. */
-export function disclosedEntry(recorded: Entry, disclosures: readonly HeldText[]): Entry | string {
-  const held = new Map(disclosures.map((each) => [each.path, each]))
-  let count = 0
-  for (const { commitment, path } of commitmentsIn(recorded)) {
-    const found = held.get(path)
-    if (found === undefined) return `the text ${path} of entry ${recorded.seq} is missing`
-    if ('text' in found && commitmentTo(found) !== commitment)
-      return `the text ${path} of entry ${recorded.seq} is not the one that the entry is committed to`
-    count += 1
-  }
-  if (count !== disclosures.length) return `entry ${recorded.seq} has other texts than it is committed to`
-  return count === 0 ? recorded : entryWithTexts(recorded, { text: '', texts: disclosures })
 }
 
 /**

@@ -7,6 +7,7 @@ import type { AskedExport } from '../../domain/approval/exported.ts'
 import { approvalIn, streamOfApproval } from '../../domain/approval/state.ts'
 import { type ExportBundle, type Stated, statedSchema } from '../../domain/export/bundle.ts'
 import { freeTextIn, refuseFreeText } from '../../domain/run/free-text.ts'
+import { assertRedaction } from '../../domain/withheld.ts'
 import { LockstepError } from '../../errors.ts'
 import { type ExportFiles, isThere } from '../../files/bundle/export-files.ts'
 import { locatorSchema } from '../../kernel/artifact-ref.ts'
@@ -51,6 +52,7 @@ export interface WrittenExport {
 export async function planExport(core: Core, policy: PolicyOfLedger, asked: Asked): Promise<PlannedExport> {
   const { actor, approvals, bundle_kind, file, lane_id, select } = asked
   const stated = statedSchema.strip().parse(asked)
+  assertRedaction(stated.redaction ?? {})
   if (freeTextIn(await policy.lane(lane_id), [stated.bundle_description, stated.redaction?.notes]) !== undefined)
     throw errorOf(refuseFreeText(lane_id))
   parse(locatorSchema, basename(file), 'file')

@@ -22,6 +22,7 @@ import { sha256Hex } from '../../writer/core.ts'
 import { compareOffline, type Growth, type Kept, type KeptHead, keptHeads } from '../kept-checkpoints.ts'
 import { factOf, readOnce, type Texts } from './bundle-read.ts'
 import { checkStatement } from './bundle-statement.ts'
+import type { TextCounts } from './disclosed-entry.ts'
 import { checkApprovals, shownApproval, type VerifiedApproval } from './export-approvals.ts'
 import { type ClaimedByOwner, claimedIn } from './export-claims.ts'
 import { checkEntries, failed, parsed } from './export-lines.ts'
@@ -78,6 +79,8 @@ export interface ProvenExport {
   /** Every entry matches it. */
   selection: Selection
   size: number
+  /** The free texts in the entries: disclosed and checked, erased from the ledger before, and withheld. */
+  texts: TextCounts
   /** The tree that witnesses saw, and that the exported tree extends or begins; null if no policy was given. */
   witnessed: { root: string; size: number; witnesses: WitnessOfExport[] } | null
 }
@@ -102,10 +105,10 @@ export async function verifyExport(path: string, trust: ExportTrust = {}): Promi
   if (stated?.size !== size) throw failed('manifest', 'it does not state a selection from the checkpoint’s tree')
   const { selection } = stated
   const selected = new Selected(selection)
-  await checkEntries(files, selected, { root, size })
+  const { bundle_kind, redaction } = manifest
+  const text_counts = await checkEntries(files, selected, { root, size, withheld: redaction?.withheld ?? [] })
   const selectedFacts = selected.facts()
   if (selectedFacts === undefined) throw failed('entries', 'the bundle has no entries')
-  const { bundle_kind, redaction } = manifest
   const exported = { bundle_kind, ...(redaction ? { redaction } : {}), select: selection, size }
   const approved = texts.has('approvals/checkpoint')
     ? await checkApprovals(texts, { key, origin, root, size }, exported)
@@ -165,6 +168,7 @@ export async function verifyExport(path: string, trust: ExportTrust = {}): Promi
       root: toHex(root),
       selection,
       size,
+      texts: text_counts,
       witnessed: trust.policy === undefined ? null : await witnessesOf(shown, trust.policy),
     },
     record,

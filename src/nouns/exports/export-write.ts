@@ -29,9 +29,9 @@ import { inclusionProofsOf, rootOf } from '../../log/tiles.ts'
 import { toBase64, toHex } from '../../merkle/hash.ts'
 import { chainOfStream, walked } from '../../views/chains.ts'
 import { type Core, sha256Hex } from '../../writer/core.ts'
+import { proofLine } from './disclosed-entry.ts'
 import type { ProvenApprovals } from './export-approvals.ts'
 import { entriesToSelect } from './export-entries.ts'
-import { proofLine } from './export-lines.ts'
 import { witnessedFilesOf } from './export-witnessed.ts'
 
 export interface AskedBundle {
@@ -72,7 +72,7 @@ async function assemble(
 ): Promise<WrittenBundle> {
   const signer = await signerOf(core.log, core.layout)
   const paths = { entries: files.spooled('entries'), proofs: files.spooled('proofs') }
-  const { entries, proofs, selected } = await spoolEntries(core, { allowed_case, selection, size }, paths)
+  const { entries, proofs, selected } = await spoolEntries(core, { allowed_case, selection, size, stated }, paths)
   const last = await core.views.entry(size - 1)
   const facts = selected.facts()
   if (facts === undefined || last === undefined) {
@@ -136,10 +136,11 @@ async function assemble(
 /** Writes the selected entries and their proofs to two files in the same order, one line each. */
 async function spoolEntries(
   core: Core,
-  { allowed_case, selection, size }: Pick<AskedBundle, 'allowed_case' | 'selection' | 'size'>,
+  { allowed_case, selection, size, stated }: Pick<AskedBundle, 'allowed_case' | 'selection' | 'size' | 'stated'>,
   paths: { entries: string; proofs: string },
 ): Promise<{ entries: FileFacts; proofs: FileFacts; selected: Selected }> {
   const { log } = core
+  const withheld = stated.redaction?.withheld ?? []
   const selected = new Selected(selection)
   const proofOf = inclusionProofsOf(log, size)
   const entries = await Lines.create(paths.entries)
@@ -160,7 +161,7 @@ async function spoolEntries(
         }
         const asStored = stored[at] as StoredEntry
         await entries.add(asStored.text)
-        await proofs.add(proofLine(asStored, await proofOf(entry.seq), entry.seq))
+        await proofs.add(proofLine(asStored, { proof: await proofOf(entry.seq), seq: entry.seq, withheld }))
       }
       // Let other callers run between two pages.
       await new Promise(setImmediate)

@@ -9,6 +9,7 @@ import { fileError, writeDurably } from '../../disk/durable.ts'
 import type { ApprovalEventData } from '../../domain/approval/events.ts'
 import { roleOf } from '../../domain/approval/state.ts'
 import { type ExportBundle, exportBundleSchema, recordTextOf } from '../../domain/export/bundle.ts'
+import { assertRedaction } from '../../domain/withheld.ts'
 import { invariant, LockstepError } from '../../errors.ts'
 import { isOutcomeUnknown } from '../../files/deliverable/claims.ts'
 import type { ArtifactRef } from '../../kernel/artifact-ref.ts'
@@ -48,6 +49,7 @@ export class Exports implements Handlers<ExportsApi> {
   async approve(input: Given<typeof shapes.approve>): Promise<shapes.ApprovedExport> {
     const { actor = this.#core.actor, idempotency_key, ...asked } = input
     const { bundle_kind, redaction, select, size, ...rest } = asked
+    assertRedaction(redaction)
     const bundle = { bundle_kind, ...given({ redaction }), select, size: sizeUpTo(this.#core, size) }
     const command = { ...rest, approval_id: `apr_${nanoid()}`, bundle, type: 'approval.give' as const }
     // The request's content excludes the generated id and the size by default, because they differ at each retry.
