@@ -12,6 +12,7 @@ const nouns: { readonly [Noun in keyof Api]: string } = {
   erasures: 'Texts that are removed while every proof stays.',
   exports: 'Bundles of entries with their proofs, for readers without the ledger.',
   head: 'The tree head: how far the ledger has come, and the hash over all of it.',
+  keys: 'What signs the ledger’s tree heads.',
   locks: 'Who may work on what: resources, deliverable folders and projects.',
   log: 'The entries themselves, and their proofs.',
   policy: 'The lanes and roles that govern runs.',

@@ -48,11 +48,7 @@ export const codes = {
   RUN_HAS_OPEN_ACTION: code(409, 5, 'An allowed action of the run is not recorded yet.'),
   RUN_NOT_RETRYABLE: code(409, 5, 'Only a run that failed with "retryable: true" can be retried.'),
   RUN_ALREADY_RETRIED: code(409, 5, 'This run was already retried. If its retry fails, retry that one.'),
-  DECISION_NOT_OPEN: code(
-    409,
-    5,
-    'The decision_id does not name an allow of this run and action that is still unrecorded.',
-  ),
+  DECISION_NOT_OPEN: code(409, 5, 'The decision_id names no unrecorded allow of this run and action.'),
   BUNDLE_NOT_RECORDED: code(403, 4, 'Only an export that the ledger made records a bundle as the output of its run.'),
   PROMOTION_NOT_RECORDED: code(
     403,
@@ -105,11 +101,7 @@ export const codes = {
   ),
   PIN_EXISTS: code(409, 5, 'The workspace already has a pin of this name, for another turn.'),
   GUARD_REQUIRED: code(409, 5, 'The run was started with a lock, so its promotions must name the grant in a guard.'),
-  DECISION_REQUIRED: code(
-    409,
-    5,
-    'The lane of the run requires the decision_id of an allow for each promotion of a turn.',
-  ),
+  DECISION_REQUIRED: code(409, 5, 'The lane of the run requires an allow’s decision_id for each promotion of a turn.'),
   RUN_HAS_OPEN_TURN: code(409, 5, 'A turn of the run is staged or validated, but not yet promoted or rejected.'),
 
   // Erasure and retention
@@ -134,6 +126,13 @@ export const codes = {
   CLOCK_RESET_DENIED: code(403, 4, 'Only the release authority or an operator may reset the ledger’s clock.'),
   CLOCK_NOT_AHEAD: code(409, 5, 'The times of entries follow the wall clock, so there is nothing to reset.'),
   CLOCK_AHEAD: code(409, 5, 'The time of entries is ahead of the wall clock, so the token would have expired already.'),
+
+  // Keys and tokens
+  KEY_DENIED: code(403, 4, 'Only the release authority or an operator may change the ledger’s keys.'),
+  KEY_CONFLICT: code(409, 5, 'The keys in force do not allow this change.'),
+  KEY_MISSING: code(503, 7, 'No private key in force is here, so nothing can be signed. Reading and writing go on.'),
+  KEY_NOT_IN_FORCE: code(409, 5, 'The key that was in force at this size was retired and signs no more.'),
+  SIGNER_FAILED: retry(503, 7, 'The command that signs for the ledger failed. Reading and writing go on.'),
   TOKEN_DENIED: code(403, 4, 'Only the release authority or an operator may create and revoke tokens.'),
 
   // The ledger

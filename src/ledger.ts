@@ -18,6 +18,7 @@ import { Retention } from './nouns/erasures/retention.ts'
 import { endLeftExports } from './nouns/exports/export-recovery.ts'
 import { Exports } from './nouns/exports/exports.ts'
 import { type Figures, figuresOf } from './nouns/figures.ts'
+import { Keys, settleKeyFiles } from './nouns/keys.ts'
 import { Deliverables } from './nouns/locks/deliverables.ts'
 import { Locks } from './nouns/locks/locks.ts'
 import { Entries, HeadOfLog } from './nouns/log.ts'
@@ -43,10 +44,7 @@ import { StoredObjects } from './writer/stored-objects.ts'
 import { Publication } from './writer/subscription.ts'
 import type { Tally } from './writer/tally.ts'
 
-/**
- * A ledger that is open in this process. Its states are opening, open, closing and closed. Only one process has a
- * ledger open at a time. Besides the operations it has the members that only this process can use.
- */
+/** A ledger that this process alone has open: its operations, and the members that only this process can use. */
 export class LocalLedger implements Ledger, LedgerHere {
   readonly audit: Api['audit']
   readonly clock: Api['clock']
@@ -54,6 +52,7 @@ export class LocalLedger implements Ledger, LedgerHere {
   readonly erasures: Api['erasures']
   readonly exports: Api['exports']
   readonly head: Api['head']
+  readonly keys: Api['keys']
   readonly locks: Api['locks']
   readonly log: Api['log']
   readonly policy: Api['policy']
@@ -125,6 +124,7 @@ export class LocalLedger implements Ledger, LedgerHere {
     this.config = served('config', new ConfigOfLedger(this.#core, { config, policy }), ground)
     this.erasures = served('erasures', new Erasures(this.#core), ground)
     this.head = served('head', new HeadOfLog(parts), ground)
+    this.keys = served('keys', new Keys(this.#core), ground)
     this.tiles = new TilesOfLog(log, this.head)
     this.locks = served('locks', this.expiring.locks, ground)
     const whole = { backUp: (input: BackupOptions) => this.backUp(input), verify: () => this.#verify() }
@@ -151,6 +151,7 @@ export class LocalLedger implements Ledger, LedgerHere {
     await recordOpening(this.#core, accepted)
     await this.#core.stored.collect()
     await loadFirstConfig(this.#core, this.#parts.config)
+    await settleKeyFiles(this.#core.log, this.#core.layout)
     await finishClaims(this.#core, this.#parts.actor)
     await endLeftExports(this.#core, this.runs)
     await this.#reactions.recover()
@@ -181,8 +182,7 @@ export class LocalLedger implements Ledger, LedgerHere {
   /** Runs a read-only query with a time limit, for a process that holds the ledger for a moment. Snapshots need none. */
   async askFor<T>(millis: number, question: (ledger: LocalLedger) => Promise<T>): Promise<InTime<T>> {
     this.#assertOpen()
-    if (this.isSnapshot) return { answer: await question(this) }
-    return askFor(this.#core.index, millis, () => question(this))
+    return this.isSnapshot ? { answer: await question(this) } : askFor(this.#core.index, millis, () => question(this))
   }
 
   /**

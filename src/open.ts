@@ -22,8 +22,9 @@ import { LocalLedger } from './ledger.ts'
 import { MemoryLog, openLog } from './log/engines.ts'
 import type { Store } from './log/keyed/store.ts'
 import type { Log } from './log/log.ts'
-import { signerOf } from './log/signer.ts'
-import { appendFirst, createLedger, ledgerExists, makeHome, newConfig, newIdentity } from './nouns/create.ts'
+import { signersOf } from './log/signer.ts'
+import { appendFirst, createLedger, ledgerExists, newIdentity } from './nouns/create.ts'
+import { makeHome, newConfig } from './nouns/home.ts'
 import { lockFileReactor } from './nouns/locks/lock-file-reactor.ts'
 import type { AcceptedHead } from './nouns/opening.ts'
 import { noReactions } from './nouns/parts.ts'
@@ -141,9 +142,9 @@ async function openInMemory(actor: RecordedActor, options: OpenLedgerOptions): P
   const closed = () => rmSync(options.dir === undefined ? root : home, { recursive: true, force: true })
   try {
     const identity = newIdentity(options.origin)
-    const vkey = makeHome(home, { config: { ...newConfig, ...options.config }, origin: identity.origin })
-    const signer = (log: Log) => signerOf(log, layout)
-    const log = await MemoryLog.begin(identity, { closed, delay, selfCheck, signer })
+    const vkey = await makeHome(home, { config: { ...newConfig, ...options.config }, origin: identity.origin })
+    const signers = (log: Log, size: number) => signersOf(log, layout, size)
+    const log = await MemoryLog.begin(identity, { closed, delay, selfCheck, signers })
     await appendFirst(log, { actor, home, policy, root, vkey })
     return await openOver(log, { actor, isSnapshot: false, layout, options })
   } catch (error) {

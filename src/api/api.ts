@@ -4,6 +4,7 @@ import type { ClockApi } from './clock.ts'
 import type { ConfigApi } from './config.ts'
 import type { ErasuresApi } from './erasures.ts'
 import type { ExportsApi } from './exports.ts'
+import type { KeysApi } from './keys.ts'
 import type { LocksApi } from './locks.ts'
 import type { HeadApi, LogApi } from './log.ts'
 import type { PolicyApi } from './policy.ts'
@@ -25,6 +26,7 @@ export interface Api {
   readonly erasures: ErasuresApi
   readonly exports: ExportsApi
   readonly head: HeadApi
+  readonly keys: KeysApi
   readonly locks: LocksApi
   readonly log: LogApi
   readonly policy: PolicyApi

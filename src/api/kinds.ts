@@ -20,6 +20,7 @@ export const kinds: Kinds = {
   erasures: { approve: 'command', erase: 'command' },
   exports: { approve: 'command', create: 'command', get: 'query' },
   head: { get: 'query', signed: 'query' },
+  keys: { adopt: 'command', list: 'query', retire: 'command', rotate: 'command' },
   locks: {
     acquire: 'command',
     acquireAll: 'command',

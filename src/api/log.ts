@@ -35,7 +35,7 @@ export interface LogApi {
   backup(input: shapes.WriteBackup, options?: CallOptions): Promise<shapes.BackedUpLedger>
 }
 
-const keyErrors = ['NOT_FOUND', 'FILE_DENIED', 'FILE_FAILED'] as const
+const keyErrors = ['KEY_MISSING', 'KEY_NOT_IN_FORCE', 'SIGNER_FAILED', 'FILE_DENIED', 'FILE_FAILED'] as const
 
 export const head: Operations<HeadApi> = {
   get: {
@@ -87,7 +87,7 @@ export const log: Operations<LogApi> = {
     summary: 'Proves that an entry is in the ledger.',
     input: shapes.prove,
     output: shapes.proof,
-    errors: keyErrors,
+    errors: [...keyErrors, 'NOT_FOUND'],
     grants: anyGrant,
   },
   consistency: {
@@ -112,7 +112,7 @@ export const log: Operations<LogApi> = {
     summary: 'Writes a verified backup of the whole ledger to a new file.',
     input: shapes.backup,
     output: shapes.backedUp,
-    errors: ['VERIFY_FAILED', 'NOT_FOUND', 'FILE_DENIED', 'FILE_FAILED', 'FILE_READ_ONLY'],
+    errors: ['VERIFY_FAILED', 'NOT_FOUND', ...keyErrors, 'FILE_READ_ONLY'],
     grants: ['operator'],
     waits: () => true,
   },

@@ -4,6 +4,7 @@ import { clock } from './clock.ts'
 import { config } from './config.ts'
 import { erasures } from './erasures.ts'
 import { exports } from './exports.ts'
+import { keys } from './keys.ts'
 import { locks } from './locks.ts'
 import { head, log } from './log.ts'
 import type { AnyFacts, Operations } from './operation.ts'
@@ -26,6 +27,7 @@ export const operations: { readonly [Noun in keyof Api]: Operations<Api[Noun]> }
   erasures,
   exports,
   head,
+  keys,
   locks,
   log,
   policy,

@@ -8,7 +8,7 @@ import { LockstepError } from '../errors.ts'
 import type { RecordedActor } from '../kernel/ids.ts'
 import { openLog } from '../log/level/open/open.ts'
 import { sha256 } from '../log/sha256.ts'
-import { signerOf } from '../log/signer.ts'
+import { assertOwnKey, keyTextOf } from '../log/signer.ts'
 import { formatVkey } from '../merkle/vkey.ts'
 import { newIdentity } from '../nouns/create.ts'
 import { renameLedger } from './renamed.ts'
@@ -53,17 +53,18 @@ export async function adoptLedger(layout: Layout, options: AdoptOptions): Promis
     if (as === 'copied') {
       const identity = newIdentity(options.origin)
       // The head file stays until a head with the new name is signed, which continues it.
-      rmSync(layout.key, { force: true })
+      for (const path of [layout.key, layout.nextKey]) rmSync(path, { force: true })
       const { publicKey } = createKey(layout.key)
       const vkey = formatVkey({ name: identity.origin, publicKey }, sha256)
       await writeDurably(layout.vkey, `${vkey}\n`)
       syncFolder(layout.home)
       renamed.token_offset = (await renameLedger(log, { actor, by: 'adopt', identity, vkey })).token_offset
     }
-    const { name, vkey } = await signerOf(log, layout)
-    await log.sign(log.head().size)
+    await assertOwnKey(log, layout)
+    const vkey = (await keyTextOf(log)).trimEnd()
+    if (as === 'copied') await log.sign(log.head().size)
     await recordPlace(layout.home)
-    return { adopted: as, dir: layout.root, origin: name, size: log.head().size, ...renamed, vkey }
+    return { adopted: as, dir: layout.root, origin: log.meta.origin, size: log.head().size, ...renamed, vkey }
   } catch (error) {
     if (as === 'copied' || !(error instanceof LockstepError) || error.code !== 'LEDGER_CORRUPT') throw error
     const hint = 'If an "adopt --copied" was interrupted here, run it again.'

@@ -11,7 +11,7 @@ import { keepFirstHead } from '../log/level/first-head.ts'
 import { LevelLog } from '../log/level/level-log.ts'
 import { writeOwner } from '../log/level/owner/owner.ts'
 import { openStore } from '../log/level/store.ts'
-import { makeHome } from '../nouns/create.ts'
+import { makeHome } from '../nouns/home.ts'
 import { Views } from '../views/views.ts'
 import { configInLog } from '../writer/config-in-force.ts'
 import { type Renaming, renameLedger } from './renamed.ts'
@@ -49,7 +49,7 @@ export async function continueLedger(home: string, options: Continuing): Promise
     // The file becomes what is in force. A ledger of an older version only has the file.
     const file = existsSync(configPath) ? () => readConfig(configPath) : () => undefined
     const configText = ((await configInLog(log)) ?? file())?.text
-    const vkey = makeHome(home, { configText, origin: identity.origin, withoutModes })
+    const vkey = await makeHome(home, { configText, origin: identity.origin, withoutModes })
     const { previous, token_offset } = await renameLedger(log, { ...options, vkey })
     await keepFirstHead(log, layoutOf(dirname(home), home), previous)
     const { size } = log.head()

@@ -11,12 +11,10 @@ import { limits } from '../kernel/limits.ts'
 import type { LevelLog } from '../log/level/level-log.ts'
 import { problemError } from '../log/level/open/child.ts'
 import { type Examined, examine } from '../log/level/repair/examine.ts'
-import { sha256 } from '../log/sha256.ts'
-import { isSignatureOf } from '../log/signer.ts'
+import { checkpointIn, keyTextOf } from '../log/signer.ts'
 import { entryAt } from '../log/tiles.ts'
-import { type Checkpoint, parseCheckpoint, verifySignedCheckpoint } from '../merkle/checkpoint.ts'
+import { type Checkpoint, parseCheckpoint } from '../merkle/checkpoint.ts'
 import { toHex } from '../merkle/hash.ts'
-import { parseVkey } from '../merkle/vkey.ts'
 import { newIdentity, type Placing, placeHome } from '../nouns/create.ts'
 import { type ContinuedLedger, continueLedger } from './continued.ts'
 import { backupFiles } from './write-backup.ts'
@@ -62,7 +60,7 @@ export async function restoreBackup(options: RestoreOptions): Promise<RestoredLe
     if ('problem' in examined) throw problemError({ details: {}, ...examined.problem })
     await compareSigned(checkpoint, oldVkey, examined)
     const inspect = async (log: LevelLog) => {
-      const keys = await keysOf(log)
+      const keys = [...(await formerKeysOf(log)), (await keyTextOf(log)).trimEnd()]
       if (keys.at(-1) !== oldVkey) throw failed('key.pub is not the key that the ledger in the backup names')
       if (kept !== undefined) await compareKept(kept, keys, examined)
     }
@@ -134,15 +132,13 @@ async function compareKept(
 
 /** The tree head in a signed note, or the reason why the key did not sign it. */
 async function verified(note: string, vkey: string): Promise<Checkpoint | string> {
-  const key = await parseVkey(vkey, sha256)
-  if (!key.ok) return key.reason
-  const head = await verifySignedCheckpoint(note, key.value, isSignatureOf)
+  const head = await checkpointIn(note, vkey)
   return head.ok ? head.value : head.reason
 }
 
-/** The keys that the ledger has had, oldest first. */
-async function keysOf(log: LevelLog): Promise<string[]> {
-  const seqs = [0, ...(log.meta.restored ?? []).map(({ seq }) => seq)]
+/** The first keys of the ledgers that this one continues, oldest first. */
+async function formerKeysOf(log: LevelLog): Promise<string[]> {
+  const seqs = [0, ...(log.meta.restored ?? []).map(({ seq }) => seq)].slice(0, -1)
   const entries = await Promise.all(seqs.map((seq) => entryAt(log, seq)))
   return entries.map((entry) => String(entry?.data.vkey))
 }

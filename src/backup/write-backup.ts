@@ -19,7 +19,7 @@ import { problemError } from '../log/level/open/child.ts'
 import { examine } from '../log/level/repair/examine.ts'
 import { openStore } from '../log/level/store.ts'
 import type { Log } from '../log/log.ts'
-import { signerOf } from '../log/signer.ts'
+import { keyTextOf, signersOf } from '../log/signer.ts'
 import { treeHeadOf } from '../log/tiles.ts'
 
 export interface BackupOptions {
@@ -77,8 +77,9 @@ export async function writeBackup(
 
 async function writeCopy(copy: Log, layout: Layout, { file, onProgress }: BackupOptions): Promise<WrittenBackup> {
   const head = await treeHeadOf(copy)
-  const signer = await signerOf(copy, layout)
+  await signersOf(copy, layout, head.size)
   const { note: checkpoint } = await copy.sign(head.size)
+  const vkey = await keyTextOf(copy)
   const prefix = `.${basename(file)}-`.slice(0, 100)
   const beside = join(dirname(file), processFolderName(prefix, nanoid(12)))
   const { drop, folder } = await databaseOf(copy, layout)
@@ -86,7 +87,7 @@ async function writeCopy(copy: Log, layout: Layout, { file, onProgress }: Backup
     dropProcessFolders(dirname(file), prefix)
     const files: TarFile[] = [
       { name: 'checkpoint', bytes: Buffer.from(checkpoint) },
-      { name: 'key.pub', bytes: Buffer.from(`${signer.vkey}\n`) },
+      { name: 'key.pub', bytes: Buffer.from(vkey) },
       ...settingsOf(layout),
       ...databaseFiles(folder).map((name) => {
         const path = join(folder, name)

@@ -1,7 +1,6 @@
 import { mkdirSync, mkdtempSync, readFileSync, rmSync, statfsSync, statSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import type { Command } from 'commander'
-import { readKey } from '../disk/key-file.ts'
 import { findLayout, type Layout, layoutOf } from '../disk/layout.ts'
 import { areModesAccepted, demandSecure } from '../disk/permissions.ts'
 import { leaseClock, thisMachine } from '../disk/process.ts'
@@ -14,6 +13,7 @@ import { acceptingHead, acceptMissingHead } from './accept-head.ts'
 import { clockAheadText } from './clock-ahead.ts'
 import { configFinding } from './config.ts'
 import { folderOf, serviceOf, withOpenLedger } from './context.ts'
+import { keyFinding } from './doctor-key.ts'
 import type { Globals } from './globals.ts'
 import { coloursOn, print } from './output.ts'
 import { repairLedger } from './repair.ts'
@@ -83,7 +83,7 @@ async function examine(globals: Globals): Promise<Finding[]> {
   const findings = [
     await check('root', () => layout.root),
     await check('permissions', () => permissions(layout)),
-    await check('key', () => `${readKey(layout).publicKey.length * 8}-bit Ed25519, readable only by its owner`),
+    await check('key', () => keyFinding(layout, globals)),
     await check('configuration', () => configFinding(globals)),
     await check('clock', () => clock(thisMachine().boot_id, leaseClock().boot_ms)),
     await check('file system', () => fileSystem(layout)),

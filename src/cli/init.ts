@@ -7,6 +7,7 @@ import { readTextFile } from '../disk/regular-file.ts'
 import { userActor } from '../disk/user.ts'
 import { lockFileName } from '../domain/lock/lock-file.ts'
 import { LockstepError } from '../errors.ts'
+import { parsedJson } from '../kernel/json.ts'
 import { limits } from '../kernel/limits.ts'
 import { actorOf, folderOf } from './context.ts'
 import { keepOperatorToken } from './operator-token.ts'
@@ -26,6 +27,10 @@ export function initVerb(): Command {
         '--no-operator-token',
         'do not write a token for the operator of the service to your configuration folder',
       ),
+      signer: text(
+        '--signer <json>',
+        'the command that holds the private key, as a JSON array of its words; no key is made in the folder',
+      ),
       origin: text('--origin <name>', 'the name of the ledger and its key (default: lockstep.local/<ledger_id>)'),
     },
     run: async ({ command, given, globals }) => {
@@ -41,6 +46,9 @@ export function initVerb(): Command {
         authn: 'os',
         nested: given.nested === true,
         accept_permissions: given.acceptPermissions === true,
+        ...(given.signer === undefined
+          ? {}
+          : { config: { signer: { command: parsedJson(given.signer, '--signer') } } }),
         ...(given.origin === undefined ? {} : { origin: given.origin }),
         ...(actor === undefined ? {} : { actor }),
       })

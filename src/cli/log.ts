@@ -1,5 +1,5 @@
 import type { Command } from 'commander'
-import type { ConsistencyProof, EntryProof } from '../api/shapes/log.ts'
+import type { ConsistencyProof, EntryProof, PublishedHead, SignedHead } from '../api/shapes/log.ts'
 import { LockstepError } from '../errors.ts'
 import type { GrownFromKept } from '../nouns/kept-checkpoints.ts'
 import { readKept } from './kept-files.ts'
@@ -12,11 +12,16 @@ export function headVerb(): Command {
     flags: { size: { about: 'the tree head at this earlier size (default: the current size)' } },
     own: { signed: toggle('--signed', 'print a signed checkpoint (C2SP signed note), to keep in another place') },
     call: async (api, input, { given }) => {
-      const { origin } = await api.head.get()
+      const { origin, size: now } = await api.head.get()
+      if (!given.signed) {
+        // A ledger whose key is missing has a tree head too.
+        const at = input?.size ?? now
+        return { origin, size: at, root: (await api.log.consistency({ from: at, to: at })).to_root }
+      }
       const { checkpoint, root, size, vkey } = await api.head.signed(input)
-      return { origin, size, root, ...(given.signed ? { checkpoint, vkey } : {}) }
+      return { origin, size, root, checkpoint, vkey }
     },
-    lines: ({ checkpoint, origin, root, size }) => {
+    lines: ({ checkpoint, origin, root, size }: Partial<SignedHead> & PublishedHead) => {
       if (checkpoint === undefined) return [`origin ${origin}`, `size ${size}`, `root ${root}`]
       // People compare roots in hex; the note has its own encoding.
       say(`size ${size}, root ${root}`)

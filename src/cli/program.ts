@@ -85,6 +85,10 @@ const parts: Readonly<Record<string, Part>> = {
     about: 'Correct the time of entries after the wall clock was wrong.',
     load: async (verb) => (await import('./clock.ts')).clockCommand(verb),
   },
+  key: {
+    about: 'Add, retire and list the keys that sign for the ledger.',
+    load: async (verb) => (await import('./key.ts')).keyCommand(verb),
+  },
   serve: {
     about: 'Serves the ledger to other processes, until it is told to stop.',
     load: async () => (await import('./serve.ts')).serveVerb(),

@@ -4,7 +4,9 @@ import { layoutOf } from '../disk/layout.ts'
 import { codes, LockstepError } from '../errors.ts'
 import { limits } from '../kernel/limits.ts'
 import { sha256 } from '../log/sha256.ts'
-import { parseVkey, type Vkey } from '../merkle/vkey.ts'
+import { isSignatureOf } from '../log/signer.ts'
+import { keysFrom } from '../merkle/keys.ts'
+import type { Vkey } from '../merkle/vkey.ts'
 import { withLedger } from './context.ts'
 import { readText } from './input-file.ts'
 import { say } from './output.ts'
@@ -92,18 +94,25 @@ function serveVerb(): Command {
   })
 }
 
-/** The key lines in a file. Blank lines and lines that begin with # are ignored. Errors: INVALID_INPUT. */
+/**
+ * The keys in a file of key lines. The statements about later keys that `key.pub` has below a line are followed. Blank
+ * lines and lines that begin with # are ignored. Errors: INVALID_INPUT.
+ */
 async function logsIn(file: string): Promise<Vkey[]> {
   const lines = readText(file, limits.homeFileBytes).split('\n')
   const keys: Vkey[] = []
   for (const [index, line] of lines.entries()) {
     const words = line.trim()
     if (words === '' || words.startsWith('#')) continue
-    const key = await parseVkey(words, sha256)
-    if (!key.ok) throw new LockstepError('INVALID_INPUT', `${file}, line ${index + 1}: ${key.reason}`)
-    if (keys.length >= limits.witnessLogsMax)
+    if (words.startsWith('"')) continue
+    const next = lines.findIndex((other, at) => at > index && !other.startsWith('"'))
+    const text = lines.slice(index, next === -1 ? undefined : next).join('\n')
+    const found = await keysFrom(text, { hash: sha256, verify: isSignatureOf })
+    if (!found.ok) throw new LockstepError('INVALID_INPUT', `${file}, line ${index + 1}: ${found.reason}`)
+    const inForce = found.value.filter(({ to }) => to === undefined)
+    if (keys.length + inForce.length > limits.witnessLogsMax)
       throw new LockstepError('LIMIT_EXCEEDED', `${file} has more than ${limits.witnessLogsMax} keys`)
-    keys.push(key.value)
+    keys.push(...inForce.map(({ key }) => key))
   }
   return keys
 }

@@ -19,6 +19,9 @@ export interface Layout {
   owner: string
   place: string
   key: string
+  /** The private key that was added last, until the key before it is retired. */
+  nextKey: string
+  guardSecret: string
   vkey: string
   config: string
   claims: string
@@ -52,6 +55,8 @@ export function layoutOf(root: string, home = join(root, homeName)): Layout {
     owner: join(home, 'owner'),
     place: join(home, 'place'),
     key: join(home, 'key'),
+    nextKey: join(home, 'key.next'),
+    guardSecret: join(home, 'guard.secret'),
     vkey: join(home, 'key.pub'),
     config: join(home, 'config.json'),
     claims: join(home, 'claims'),

@@ -24,6 +24,18 @@ const outsideHome = relativePath.refine(
   'must not lie in .lockstep',
 )
 
+/**
+ * The command that signs for the ledger, if its private key is elsewhere (ADR 0067). It is run without a shell. Its first
+ * word is an absolute path, so that no file in the folder of an agent can take its place.
+ */
+const signer = z.strictObject({
+  command: z
+    .array(z.string().min(1).max(500))
+    .min(1)
+    .max(limits.signerWordsMax)
+    .refine(([path = '']) => path.startsWith('/'), 'must begin with an absolute path'),
+})
+
 /** `.lockstep/config.json`. Every setting has a default, and unknown keys are refused. */
 export const configSchema = z.strictObject({
   /** The actor who releases project locks, breaks grants and imports files. */
@@ -79,6 +91,8 @@ export const configSchema = z.strictObject({
    * sets it.
    */
   accept_permissions: z.boolean().default(false),
+  /** The command that holds the private key. Without it, the key is the file `.lockstep/key`. */
+  signer: signer.optional(),
   /** Whether callers on the socket of the service name their actor themselves, or need a token as on TCP. */
   socket_auth: z.enum(['actor', 'token']).default('actor'),
   /** Which texts are erased when they are old enough, by themselves. */

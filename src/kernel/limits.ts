@@ -140,6 +140,14 @@ export const limits = {
   /** How long reading one small file may take, and the bytes of the small files in `.lockstep`. */
   fileReadMillisMax: 2_000,
   homeFileBytes: 1024 * 1024,
+  /** The keys that a ledger can have had, a signed statement about one, and a checkpoint that was kept elsewhere. */
+  keysMax: 500,
+  keyStatementChars: 4_000,
+  keptCheckpointChars: 8_000,
+  /** The command that signs: how long it may take, the bytes of its answer, and its words. */
+  signerMillisMax: 10_000,
+  signerAnswerBytes: 1_024,
+  signerWordsMax: 20,
   /** The file CURRENT of the database, and its other files: a table has 2 MiB, a log has 4 MiB and one batch. */
   currentFileBytes: 1024,
   databaseFileBytes: 1024 ** 3,

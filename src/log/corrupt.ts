@@ -29,6 +29,7 @@ export type Check =
   | 'head'
   | 'head_file'
   | 'index'
+  | 'keys'
   | 'leaves'
   | 'objects'
   | 'origin'

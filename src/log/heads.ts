@@ -18,8 +18,8 @@ export interface HeadPlace {
 
 interface HeadsParts {
   log: Log
-  /** It is asked for each time, because a ledger can get another key. */
-  signer: () => Promise<Signer>
+  /** The keys that sign a size. They are asked for each time, because a ledger can get other keys. */
+  signers: (size: number) => Promise<readonly Signer[]>
   /** The last head that was signed. Its signature was checked. Undefined if none was signed yet. */
   last: (TreeHead & { note?: string }) | undefined
   /** Undefined if heads are kept in memory only. */
@@ -118,13 +118,13 @@ export class Heads {
 
   /** The one call that signs a tree head. */
   async #signed(size: number): Promise<SignedHead> {
-    const { log, signer } = this.#parts
+    const { log, signers } = this.#parts
     const root = await rootOf(log, size)
     const head = { origin: log.meta.origin, root: toHex(root), size }
     const newest = treeHeadOf(log)
     if (size === newest.size && head.root !== newest.root) throw inconsistent(head, newest)
     if (this.#last !== undefined) await this.#prove(head, this.#last)
-    const signing = signer().then((known) => signCheckpoint({ origin: head.origin, root, size }, known))
+    const signing = signers(size).then((known) => signCheckpoint({ origin: head.origin, root, size }, known))
     const note = await Promise.race([signing, this.#givenUp]).catch((cause: unknown) => {
       throw new Unsigned(cause)
     })

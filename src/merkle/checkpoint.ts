@@ -35,9 +35,10 @@ export function parseCheckpoint(text: string): Parsed<Checkpoint> {
 }
 
 /** Signs a checkpoint as a note, under its origin as the key name. **Errors**: as for `formatCheckpoint`. */
-export async function signCheckpoint(checkpoint: Checkpoint, signer: NoteSigner): Promise<string> {
-  if (signer.name !== checkpoint.origin) throw new RangeError(`${signer.name} is not the checkpoint's origin`)
-  return signNote(formatCheckpoint(checkpoint), signer)
+export async function signCheckpoint(checkpoint: Checkpoint, signers: readonly NoteSigner[]): Promise<string> {
+  const other = signers.find(({ name }) => name !== checkpoint.origin)
+  if (other !== undefined) throw new RangeError(`${other.name} is not the checkpoint's origin`)
+  return signNote(formatCheckpoint(checkpoint), signers)
 }
 
 /**

@@ -33,10 +33,13 @@ const keyIdBytes = 4
 const ed25519SignatureBytes = 64
 const signaturePrefix = '\u2014 '
 
-/** The signed form of a text. **Errors**: as for `formatSignedNote`. */
-export async function signNote(text: string, signer: NoteSigner): Promise<string> {
-  const signature = await signer.sign(new TextEncoder().encode(text))
-  return formatSignedNote({ text, signatures: [{ name: signer.name, keyId: signer.keyId, signature }] })
+/** The signed form of a text, with a signature by each signer. **Errors**: as for `formatSignedNote`. */
+export async function signNote(text: string, signers: readonly NoteSigner[]): Promise<string> {
+  const signatures: NoteSignature[] = []
+  for (const { keyId, name, sign } of signers) {
+    signatures.push({ name, keyId, signature: await sign(new TextEncoder().encode(text)) })
+  }
+  return formatSignedNote({ text, signatures })
 }
 
 /**

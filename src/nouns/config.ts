@@ -9,7 +9,8 @@ import {
   readConfig,
   readConfigFile,
 } from '../disk/config-file.ts'
-import { type ConfigChange, changesOf, ledgerStream, loadedConfig } from '../domain/log/configuration.ts'
+import { type ConfigChange, changesOf, loadedConfig } from '../domain/log/configuration.ts'
+import { ledgerStream } from '../domain/log/stream.ts'
 import type { Config } from '../kernel/config.ts'
 import { wallTimeOf } from '../kernel/entry-time.ts'
 import type { Actor } from '../kernel/ids.ts'

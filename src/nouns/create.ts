@@ -1,16 +1,14 @@
-import { chmodSync, mkdirSync, readdirSync, renameSync, rmSync, writeFileSync } from 'node:fs'
+import { chmodSync, mkdirSync, readdirSync, renameSync, rmSync } from 'node:fs'
 import { join } from 'node:path'
 import { customAlphabet } from 'nanoid'
 import { readConfig } from '../disk/config-file.ts'
 import { fileError, syncFolder } from '../disk/durable.ts'
-import { createKey } from '../disk/key-file.ts'
 import { findRoot, homeName, layoutOf, realFolder } from '../disk/layout.ts'
 import { adoptTree } from '../disk/ownership.ts'
 import { keepsModes } from '../disk/permissions.ts'
 import { recordPlace } from '../disk/place.ts'
 import { now } from '../disk/process.ts'
 import { buildingPrefix, dropProcessFolders, processFolderName } from '../disk/process-folder.ts'
-import { userName } from '../disk/user.ts'
 import { LockstepError, systemCodeOf } from '../errors.ts'
 import { policyToLoad } from '../files/policy/policy-files.ts'
 import { placeShippedPolicy } from '../files/policy/policy-folder.ts'
@@ -18,13 +16,12 @@ import { defaultConfig } from '../kernel/config.ts'
 import { originSchema, type RecordedActor } from '../kernel/ids.ts'
 import { createLog, keepFirstHead } from '../log/engines.ts'
 import type { Log, NewMeta } from '../log/log.ts'
-import { sha256 } from '../log/sha256.ts'
-import { formatVkey } from '../merkle/vkey.ts'
 import { Receipts } from '../views/receipts.ts'
 import { Views } from '../views/views.ts'
 import { ConfigInForce } from '../writer/config-in-force.ts'
 import { parse } from '../writer/parse.ts'
 import { Sequencer } from '../writer/sequencer.ts'
+import { type Home, makeHome, newConfig } from './home.ts'
 
 export interface CreateOptions {
   dir: string
@@ -110,33 +107,6 @@ export function newIdentity(origin: string | undefined): NewMeta {
   return { ledger_id, origin: parse(originSchema, origin ?? `lockstep.local/${ledger_id}`, 'origin') }
 }
 
-interface Home {
-  /** Members of the configuration that differ from a new ledger's. */
-  config?: Record<string, unknown> | undefined
-  /** The text of a configuration, if it is known already. */
-  configText?: string | undefined
-  origin: string
-  withoutModes?: boolean | undefined
-}
-
-/** What the configuration of a new ledger sets, where an older ledger keeps the default. */
-export const newConfig = { workflows: { optimistic: true } } as const
-
-/** Makes the files of a ledger's home folder, apart from its database, and returns the line of its new key. */
-export function makeHome(home: string, { config = {}, configText, origin, withoutModes = false }: Home): string {
-  const key = createKey(join(home, 'key'))
-  const vkey = formatVkey({ name: origin, publicKey: key.publicKey }, sha256)
-  writeFileSync(join(home, 'key.pub'), `${vkey}\n`, { mode: 0o644, flush: true })
-  const accepted = withoutModes ? { accept_permissions: true } : {}
-  const known = configText === undefined ? undefined : (JSON.parse(configText) as object)
-  const whole = known ?? { release_authority: defaultConfig.release_authority, operators: [userName()] }
-  const text = `${JSON.stringify({ ...whole, ...accepted, ...config }, null, 2)}\n`
-  const written = configText === undefined || withoutModes ? text : configText
-  writeFileSync(join(home, 'config.json'), written, { mode: 0o600, flush: true })
-  for (const folder of ['evidence', 'claims']) mkdirSync(join(home, folder), { mode: 0o700 })
-  return vkey
-}
-
 interface Built {
   actor: RecordedActor
   policy: boolean
@@ -147,7 +117,7 @@ async function build(
   home: string,
   { config, identity, withoutModes, ...built }: Built & Omit<Home, 'origin'> & { identity: NewMeta },
 ) {
-  const vkey = makeHome(home, { config: { ...newConfig, ...config }, origin: identity.origin, withoutModes })
+  const vkey = await makeHome(home, { config: { ...newConfig, ...config }, origin: identity.origin, withoutModes })
   const layout = layoutOf(built.root, home)
   // Created here, because LevelDB would create the folder with the modes of the umask.
   mkdirSync(layout.ledger, { mode: 0o700 })

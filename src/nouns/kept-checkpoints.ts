@@ -2,10 +2,9 @@ import type { Api } from '../api/api.ts'
 import { LockstepError } from '../errors.ts'
 import { sha256 } from '../log/sha256.ts'
 import { isSignatureOf } from '../log/signer.ts'
-import { verifySignedCheckpoint } from '../merkle/checkpoint.ts'
 import { fromHex, toHex } from '../merkle/hash.ts'
+import { type KeyInForce, keysFrom, verifyHeadByKeys } from '../merkle/keys.ts'
 import { verifyConsistency } from '../merkle/proofs.ts'
-import { parseVkey, type Vkey } from '../merkle/vkey.ts'
 import { verifyQuorum, type WitnessPolicy } from '../merkle/witness-policy.ts'
 
 /** A signed checkpoint that somebody kept in another place than the ledger, and its file. */
@@ -31,11 +30,11 @@ export interface Growth {
 /** A tree head that was verified, or that the checkpoints are to be compared with. */
 type Head = Omit<KeptHead, 'file'>
 
-/** The tree heads of kept checkpoints. Errors: VERIFY_FAILED (`checkpoint`) if the key did not sign one of them. */
-export async function keptHeads(kept: readonly Kept[], key: Vkey): Promise<KeptHead[]> {
+/** The tree heads of kept checkpoints. Errors: VERIFY_FAILED (`checkpoint`) if no key in force signed one of them. */
+export async function keptHeads(kept: readonly Kept[], keys: readonly KeyInForce[]): Promise<KeptHead[]> {
   const heads: KeptHead[] = []
   for (const { file, note } of kept) {
-    const signed = await verifySignedCheckpoint(note, key, isSignatureOf)
+    const signed = await verifyHeadByKeys(note, keys, isSignatureOf)
     if (!signed.ok) throw failed('checkpoint', `${file}: ${signed.reason}`, { file })
     heads.push({ file, root: toHex(signed.value.root), size: signed.value.size })
   }
@@ -48,10 +47,11 @@ export async function keptHeads(kept: readonly Kept[], key: Vkey): Promise<KeptH
  * `key`).
  */
 export async function compareKept(
-  api: Pick<Api, 'head' | 'log'>,
+  api: Pick<Api, 'keys' | 'log'>,
   { kept, key, root, size }: Head & { kept: readonly Kept[]; key: string | undefined },
 ): Promise<(KeptHead & { growth: Growth })[]> {
-  const trusted = await parseVkey((key ?? (await api.head.signed()).vkey).trim(), sha256)
+  const { vkey } = await api.keys.list()
+  const trusted = await keysFrom(key ?? vkey, { hash: sha256, verify: isSignatureOf }, vkey)
   if (!trusted.ok) throw failed('key', trusted.reason, {})
   const found: (KeptHead & { growth: Growth })[] = []
   for (const head of await keptHeads(kept, trusted.value)) {
@@ -100,7 +100,7 @@ export interface GrownFromKept {
  * those of `compareKept`; INVALID_INPUT if the ledger is shorter than `to`.
  */
 export async function grownFromKept(
-  api: Pick<Api, 'head' | 'log'>,
+  api: Pick<Api, 'head' | 'keys' | 'log'>,
   { kept, key, to }: { kept: readonly Kept[]; key: string | undefined; to: number | undefined },
 ): Promise<GrownFromKept> {
   const now = await api.head.signed()

@@ -9,7 +9,7 @@ import type { StoredEntry } from '../log/free-texts.ts'
 import { leafHashOfText } from '../log/leaf.ts'
 import type { Log } from '../log/log.ts'
 import { sha256 } from '../log/sha256.ts'
-import { signerOf } from '../log/signer.ts'
+import { keyTextOf, signersOf } from '../log/signer.ts'
 import { entryAt, overTiles, rootOf, treeHeadOf } from '../log/tiles.ts'
 import { toHex } from '../merkle/hash.ts'
 import { consistencyProof, inclusionProof } from '../merkle/proofs.ts'
@@ -110,12 +110,13 @@ async function entryBelow(log: Log, seq: number, size: number): Promise<Entry> {
   })
 }
 
-/** Errors: LEDGER_CORRUPT (not the key that entry 0 names), FILE_DENIED, NOT_FOUND (no key), INVALID_INPUT. */
+/** Errors: those of `signersOf`, SIGNER_FAILED, INVALID_INPUT. */
 async function signedHeadOf({ layout, log }: Ground, size: number | undefined): Promise<shapes.SignedHead> {
   const at = sizeUpTo(log, size)
-  const { vkey } = await signerOf(log, layout)
+  // The last signed head would be given out without a key, too.
+  await signersOf(log, layout, at)
   const { note, root } = await log.sign(at)
-  return { checkpoint: note, vkey, size: at, root }
+  return { checkpoint: note, vkey: (await keyTextOf(log)).trimEnd(), size: at, root }
 }
 
 function sizeUpTo(log: Log, size: number | undefined): number {

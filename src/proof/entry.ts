@@ -56,7 +56,8 @@ async function proven(document: unknown, options: Trust | undefined): Promise<Ve
   const { texts, withheld } = disclosed
   const result: VerifiedProof = { ...verified, authenticity, texts, withheld }
   if (checkpoint === undefined && options === undefined) return result
-  const head = await signedHead(checkpoint, options === undefined ? document.vkey : options)
+  const trust = options === undefined ? document.vkey : options
+  const head = await signedHead(checkpoint, trust, document.vkey)
   if (!head.ok) return head
   if (head.size !== verified.size || head.root !== verified.root) {
     return failed('checkpoint', 'the size or root of the checkpoint differs from the proof')

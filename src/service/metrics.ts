@@ -13,7 +13,10 @@ export interface ServiceFigures {
 }
 
 const help: Readonly<
-  Record<keyof ServiceFigures | keyof OutsideFigures | Exclude<keyof Figures, 'is_forked' | 'is_writable'>, string>
+  Record<
+    keyof ServiceFigures | keyof OutsideFigures | Exclude<keyof Figures, 'has_key' | 'is_forked' | 'is_writable'>,
+    string
+  >
 > = {
   batches: 'Batches that were appended and synced since the ledger was opened.',
   entries: 'Entries that were appended since the ledger was opened.',
@@ -59,7 +62,7 @@ export class Metrics {
   readonly #numbers = new Map<keyof typeof help, Counter | Gauge>()
   readonly #byOperation: Counter
   readonly #byWord: [counter: Counter, label: string, counts: ReadonlyMap<string, number>][]
-  readonly #states: Readonly<Record<'is_forked' | 'is_writable', Gauge>>
+  readonly #states: Readonly<Record<'has_key' | 'is_forked' | 'is_writable', Gauge>>
 
   constructor(figures: () => Promise<Figures & OutsideFigures & ServiceFigures>, tally: Tally) {
     this.#figures = figures
@@ -79,6 +82,7 @@ export class Metrics {
     const forked = 'Whether there is proof that the ledger has two histories. It then grants nothing more.'
     this.#states = {
       is_forked: new Gauge({ name: 'lockstep_is_forked', help: forked, registers }),
+      has_key: new Gauge({ name: 'lockstep_has_key', help: 'Whether a private key is here to sign with.', registers }),
       is_writable: new Gauge({ name: 'lockstep_is_writable', help: 'Whether the ledger takes commands.', registers }),
     }
     this.#observeBatches(tally)
@@ -123,6 +127,7 @@ export class Metrics {
       number.inc(figures[name] ?? -1)
     }
     this.#states.is_forked.set(figures.is_forked ? 1 : 0)
+    this.#states.has_key.set(figures.has_key ? 1 : 0)
     this.#states.is_writable.set(figures.is_writable ? 1 : 0)
     this.#byOperation.reset()
     for (const [operation, byStatus] of this.#requests) {

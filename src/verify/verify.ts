@@ -18,6 +18,7 @@ import { IndexComparison } from './compare-index.ts'
 import { ReceiptComparison, RowComparison } from './compare-rows.ts'
 import { ApprovalVerification } from './verify-approvals.ts'
 import { EntryVerification } from './verify-entries.ts'
+import { KeyVerification } from './verify-keys.ts'
 import { RunVerification } from './verify-runs.ts'
 import { SchemaVerification } from './verify-schema.ts'
 import { TextVerification } from './verify-texts.ts'
@@ -92,6 +93,7 @@ export async function verifyLog(
       index,
       new RunVerification(),
       new ApprovalVerification(),
+      new KeyVerification(),
       new TurnVerification({
         erasedAt: (digest) => erasedAt(snapshot, digest),
         object: (digest) => objectIn(snapshot, digest),

@@ -14,7 +14,11 @@ import { checkpointIn } from './kept-notes.ts'
  * file has must be one that the ledger extends. Errors: LEDGER_FORKED, FILE_FAILED and others of files, INVALID_INPUT
  * (a file that is not a checkpoint of this ledger, a place inside `.lockstep`).
  */
-export async function sendToAnchor(ledger: Pick<Api, 'head'>, layout: Layout, place: string): Promise<void> {
+export async function sendToAnchor(
+  ledger: Pick<Api, 'head' | 'keys' | 'log'>,
+  layout: Layout,
+  place: string,
+): Promise<void> {
   const { checkpoint } = await ledger.head.signed()
   if (/^https?:/i.test(place)) return put(place, checkpoint)
   const path = resolve(layout.root, place)

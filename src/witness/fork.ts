@@ -4,28 +4,27 @@ import type { Layout } from '../disk/layout.ts'
 import { readTextFile } from '../disk/regular-file.ts'
 import { type Details, LockstepError } from '../errors.ts'
 import { limits } from '../kernel/limits.ts'
-import { sha256 } from '../log/sha256.ts'
-import { isSignatureOf } from '../log/signer.ts'
-import { verifySignedCheckpoint } from '../merkle/checkpoint.ts'
+import { checkpointIn as signedBy } from '../log/signer.ts'
 import { toHex } from '../merkle/hash.ts'
-import { parseVkey } from '../merkle/vkey.ts'
 import { ledgerForked } from '../writer/forked.ts'
 import { checkpointIn } from './kept-notes.ts'
 
 /**
  * Compares a note with the ledger. If it is proof that the ledger has two histories, it is kept in `.lockstep/forked`,
- * durably, and the ledger grants no more. Proof is only a checkpoint that the ledger's own key signed, of a size that
+ * durably, and the ledger grants no more. Proof is only a checkpoint that a key of the ledger signed while it was in force, of a size that
  * the ledger does not reach or with another root. Errors: LEDGER_FORKED.
  */
-export async function assertExtends(api: Pick<Api, 'head'>, layout: Layout, note: string): Promise<void> {
-  const { vkey } = await api.head.signed()
-  const key = await parseVkey(vkey, sha256)
-  const signed = key.ok ? await verifySignedCheckpoint(note, key.value, isSignatureOf) : key
+export async function assertExtends(
+  api: Pick<Api, 'head' | 'keys' | 'log'>,
+  layout: Layout,
+  note: string,
+): Promise<void> {
+  const signed = await signedBy(note, (await api.keys.list()).vkey)
   if (!signed.ok) return
   const { root, size } = signed.value
   // Read after the note was signed, so that a ledger that grew in the meantime is not taken for a shorter one.
   const head = await api.head.get()
-  if (size <= head.size && (await api.head.signed({ size })).root === toHex(root)) return
+  if (size <= head.size && (await api.log.consistency({ from: size, to: size })).to_root === toHex(root)) return
   await writeDurably(layout.forked, note, 0o600)
   throw ledgerForked({ forked_size: size, size: head.size })
 }

@@ -46,7 +46,7 @@ export interface SyncOptions {
 }
 
 /** What a round needs of a ledger. */
-type Ledger = Pick<Api, 'head' | 'log'>
+type Ledger = Pick<Api, 'head' | 'keys' | 'log'>
 
 /** The policy in a text. Errors: INVALID_INPUT, which names the line. */
 export async function policyIn(text: string, file: string): Promise<WitnessPolicy> {

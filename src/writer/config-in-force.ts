@@ -1,5 +1,6 @@
 import { type ConfigText, configOf, invalidConfig } from '../disk/config-file.ts'
-import { digestIn, ledgerStream, loadedConfig } from '../domain/log/configuration.ts'
+import { digestIn, loadedConfig } from '../domain/log/configuration.ts'
+import { ledgerStream } from '../domain/log/stream.ts'
 import type { Config } from '../kernel/config.ts'
 import type { LoadedState, Row } from '../kernel/decider.ts'
 import type { Entry } from '../kernel/entry.ts'

@@ -9,6 +9,7 @@ import { clock } from './cases/clock.ts'
 import { config } from './cases/config.ts'
 import { erasures } from './cases/erasures.ts'
 import { exports } from './cases/exports.ts'
+import { keys } from './cases/keys.ts'
 import { locks } from './cases/locks.ts'
 import { head, log } from './cases/log.ts'
 import { policy } from './cases/policy.ts'
@@ -30,6 +31,7 @@ const cases: { readonly [Noun in keyof Api]: Cases<Noun> } = {
   erasures,
   exports,
   head,
+  keys,
   locks,
   log,
   policy,

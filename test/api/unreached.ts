@@ -4,6 +4,7 @@ const files = 'needs a file system that refuses, which the tests of files have'
 const shared = 'needs a policy whose lanes can reach it, which test/ledger/shared-outputs.test.ts has'
 const rule = 'needs a policy with this rule, which test/ledger/turn-decisions.test.ts has'
 const quiet = 'needs a lane that prohibits raw text, which test/ledger/raw-text.test.ts has'
+const signer = 'needs a signer or a rotated key, which test/ledger/signer.test.ts and test/ledger/keys.test.ts have'
 const race = 'needs another process at the right moment'
 
 /** Codes of the tables that no case reaches, and why. A code that a case does reach must not stand here. */
@@ -21,10 +22,36 @@ export const unreached: Readonly<Record<string, Partial<Record<Code, string>>>> 
     FILE_FAILED: files,
     FILE_READ_ONLY: files,
     INVALID_STATE_TRANSITION: race,
+    KEY_MISSING: signer,
+    KEY_NOT_IN_FORCE: signer,
     RUN_NOT_ACTIVE: race,
+    SIGNER_FAILED: signer,
+  },
+  'head.signed': { FILE_DENIED: files, FILE_FAILED: files, SIGNER_FAILED: signer },
+  'keys.adopt': {
+    DISK_FULL: files,
+    FILE_DENIED: files,
+    FILE_FAILED: files,
+    FILE_READ_ONLY: files,
+    SIGNER_FAILED: signer,
+  },
+  'keys.list': { FILE_DENIED: files, FILE_FAILED: files },
+  'keys.retire': {
+    DISK_FULL: files,
+    FILE_DENIED: files,
+    FILE_FAILED: files,
+    FILE_READ_ONLY: files,
+    KEY_MISSING: signer,
+    SIGNER_FAILED: signer,
+  },
+  'keys.rotate': {
+    DISK_FULL: files,
+    FILE_DENIED: files,
+    FILE_FAILED: files,
+    FILE_READ_ONLY: files,
+    SIGNER_FAILED: signer,
   },
   'exports.get': { OBJECT_ERASED: 'needs an erased record, which test/ledger/erasure.test.ts has' },
-  'head.signed': { FILE_DENIED: files, FILE_FAILED: files },
   'retention.sweep': {
     FILE_DENIED: files,
     FILE_FAILED: files,
@@ -58,9 +85,12 @@ export const unreached: Readonly<Record<string, Partial<Record<Code, string>>>> 
     FILE_DENIED: files,
     FILE_FAILED: files,
     FILE_READ_ONLY: files,
+    KEY_MISSING: signer,
+    KEY_NOT_IN_FORCE: signer,
+    SIGNER_FAILED: signer,
     VERIFY_FAILED: 'needs a damaged database, which test/backup has',
   },
-  'log.prove': { FILE_DENIED: files, FILE_FAILED: files },
+  'log.prove': { FILE_DENIED: files, FILE_FAILED: files, KEY_NOT_IN_FORCE: signer, SIGNER_FAILED: signer },
   'log.verify': { VERIFY_FAILED: 'needs a damaged database, which test/ledger/damage.test.ts has' },
   'policy.check': { FILE_DENIED: files, FILE_FAILED: files },
   'policy.reload': { FILE_DENIED: files, FILE_FAILED: files, FILE_READ_ONLY: files },

@@ -4,7 +4,7 @@ import { layoutOf } from '../../src/disk/layout.ts'
 import { createLog, openLog } from '../../src/log/engines.ts'
 import type { Store } from '../../src/log/keyed/store.ts'
 import type { Log } from '../../src/log/log.ts'
-import { makeHome } from '../../src/nouns/create.ts'
+import { makeHome } from '../../src/nouns/home.ts'
 import { temporaryRoot } from '../support/ledger.ts'
 import { sampleMeta } from '../support/log-of.ts'
 import { addEngineCases } from './engine-suite.ts'
@@ -35,7 +35,7 @@ addEngineCases(engine, {
     const root = temporaryRoot()
     const { home, ledger, owner } = layoutOf(root)
     for (const folder of [home, ledger]) mkdirSync(folder, { mode: 0o700 })
-    makeHome(home, { origin: sampleMeta.origin })
+    await makeHome(home, { origin: sampleMeta.origin })
     await createLog({ ledger, owner }, sampleMeta, async () => {})
     return open(root)
   },

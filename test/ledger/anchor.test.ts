@@ -78,7 +78,7 @@ const attacks: [what: string, attack: (target: Target) => Promise<unknown>][] = 
       const { origin, root, size } = await replaced(target, edited)
       const { publicKey, sign } = createKey(join(temporaryRoot(), 'key'))
       const signer = { keyId: keyIdOf({ name: origin, publicKey }, sha256), name: origin, sign }
-      const note = await signCheckpoint({ origin, root: Buffer.from(root, 'hex'), size }, signer)
+      const note = await signCheckpoint({ origin, root: Buffer.from(root, 'hex'), size }, [signer])
       await writeHeadFile(target.layout.head, { note, origin, root, size })
     },
   ],

@@ -86,7 +86,7 @@ of('a bundle from a fork of the ledger is refused by whoever kept a checkpoint',
   const signer = { keyId: keyIdOf({ name: origin, publicKey }, sha256), name: origin, sign }
   const forked = async (at: number) => ({
     file: 'fork',
-    note: await signCheckpoint({ origin, root: sha256(Buffer.of(at)), size: at }, signer),
+    note: await signCheckpoint({ origin, root: sha256(Buffer.of(at)), size: at }, [signer]),
   })
   const early = size - 3
   const growths = [await ledger.log.consistency({ from: early, to: size })]

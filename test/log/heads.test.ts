@@ -32,17 +32,20 @@ const entries = sampleEntries(size).map((entry) =>
 /** The key of the ledger, which counts its signatures. It can wait before each. */
 function signerOf(before: () => Promise<void> = async () => {}) {
   const counts = { signatures: 0 }
-  const signer = async () => ({
-    keyId: keyIdOf(named, sha256),
-    name: named.name,
-    sign: async (bytes: Uint8Array) => {
-      await before()
-      counts.signatures += 1
-      return new Uint8Array(sign(null, bytes, privateKey))
-    },
-    vkey,
-  })
-  return { counts, signer }
+  const signers = async () =>
+    [
+      {
+        keyId: keyIdOf(named, sha256),
+        name: named.name,
+        sign: async (bytes: Uint8Array) => {
+          await before()
+          counts.signatures += 1
+          return new Uint8Array(sign(null, bytes, privateKey))
+        },
+        vkey,
+      },
+    ] as const
+  return { counts, signers }
 }
 
 /** A place in memory, and every file that was written to it. */
@@ -66,10 +69,10 @@ heads('are signed only if the tree continues the last signed head, whatever the 
   const signed = { refused: 0, signed: 0 }
   for (let round = 0; round < rounds; round += 1) {
     const [lastSize, changedAt, asked] = [1 + random(size), 1 + random(size - 1), 1 + random(size)]
-    const last = await new Heads({ last: undefined, log, signer: signerOf().signer }).sign(lastSize)
-    const { counts, signer } = signerOf()
+    const last = await new Heads({ last: undefined, log, signers: signerOf().signers }).sign(lastSize)
+    const { counts, signers } = signerOf()
     const place = placeOf()
-    const other = new Heads({ last, log: (await forged(changedAt)).log, place, signer })
+    const other = new Heads({ last, log: (await forged(changedAt)).log, place, signers })
     const isSame = lastSize <= changedAt
     const code = await other.sign(asked).then(
       () => undefined,
@@ -89,8 +92,8 @@ heads('are signed only if the tree continues the last signed head, whatever the 
 heads('are kept before they are given out, and a smaller size is signed without a write', async () => {
   const { log } = await logOf(entries.slice(0, 600))
   const place = placeOf()
-  const { signer } = signerOf()
-  const own = new Heads({ last: undefined, log, place, signer })
+  const { signers } = signerOf()
+  const own = new Heads({ last: undefined, log, place, signers })
   const { note, ...head } = await own.sign(300)
   equal(head, { origin: sampleMeta.origin, root: toHex(await rootOf(log, 300)), size: 300 })
   equal(
@@ -110,49 +113,51 @@ heads('are kept before they are given out, and a smaller size is signed without 
 
 heads('of callers who come at the same time cost one signature of the newest head', async () => {
   const { log } = await logOf(entries)
-  const { counts, signer } = signerOf(() => new Promise(setImmediate))
+  const { counts, signers } = signerOf(() => new Promise(setImmediate))
   const place = placeOf()
-  const own = new Heads({ last: undefined, log, place, signer })
+  const own = new Heads({ last: undefined, log, place, signers })
   await Promise.all(Array.from({ length: 50 }, () => own.sign(size)))
   equal([counts.signatures, place.written.length], [1, 1])
 })
 
 heads('that another process signed for another history stop this process from signing', async () => {
   const { log } = await logOf(entries)
-  const own = await new Heads({ last: undefined, log, signer: signerOf().signer }).sign(400)
+  const own = await new Heads({ last: undefined, log, signers: signerOf().signers }).sign(400)
   const { log: other } = await forged(450)
-  const theirs = await new Heads({ last: own, log: other, signer: signerOf().signer }).sign(600)
-  const { counts, signer } = signerOf()
+  const theirs = await new Heads({ last: own, log: other, signers: signerOf().signers }).sign(600)
+  const { counts, signers } = signerOf()
   const place = placeOf(theirs)
-  is((await refusalOf(() => new Heads({ last: own, log, place, signer }).sign(size))).code, 'LEDGER_CORRUPT')
+  is((await refusalOf(() => new Heads({ last: own, log, place, signers }).sign(size))).code, 'LEDGER_CORRUPT')
   equal([counts.signatures, place.written], [0, []])
 })
 
 heads('are written again if the file was removed or replaced by something that this key did not sign', async () => {
   const { log } = await logOf(entries)
-  const { signer } = signerOf()
-  const last = await new Heads({ last: undefined, log, signer }).sign(size)
+  const { signers } = signerOf()
+  const last = await new Heads({ last: undefined, log, signers }).sign(size)
   for (const there of [undefined, { ...last, note: last.note.replace('\n700\n', '\n699\n') }]) {
     const place = placeOf(there)
-    is(await new Heads({ last, log, place, signer }).keep(), true)
+    is(await new Heads({ last, log, place, signers }).keep(), true)
     equal(place.written, [last])
   }
 })
 
 heads('stay unsigned if the signer does not answer in time, and are signed by the next that does', async () => {
   const { log } = await logOf(entries.slice(0, 300))
-  const last = await new Heads({ last: undefined, log, signer: signerOf().signer }).sign(300)
+  const last = await new Heads({ last: undefined, log, signers: signerOf().signers }).sign(300)
   await log.append({ size: 300 }, entries.slice(300).map(recorded), [], {})
   const place = placeOf(last)
   const hangs = signerOf(() => new Promise(() => {}))
-  is(await new Heads({ last, log, place, signer: hangs.signer }).keep(20), false)
+  is(await new Heads({ last, log, place, signers: hangs.signers }).keep(20), false)
   const reached = { root: toHex(log.head().root), size }
   equal(place.written, [{ ...last, reached }])
   const broken = new Error('no token in the slot')
   const fails = signerOf(() => Promise.reject(broken))
-  const thrown = await new Heads({ last, log, place, signer: fails.signer }).sign(size).catch((error: unknown) => error)
+  const thrown = await new Heads({ last, log, place, signers: fails.signers })
+    .sign(size)
+    .catch((error: unknown) => error)
   is(thrown, broken)
-  is(await new Heads({ last, log, place, signer: signerOf().signer }).keep(), true)
+  is(await new Heads({ last, log, place, signers: signerOf().signers }).keep(), true)
   equal([place.read()?.size, place.read()?.reached], [size, undefined])
 })
 

@@ -60,7 +60,7 @@ const signedByOther: Change = async (layout) => {
   const { origin = '', root = '', size = 0 } = readHeadFile(layout.head) ?? {}
   const { publicKey, sign } = createKey(join(temporaryRoot(), 'key'))
   const signer = { keyId: keyIdOf({ name: origin, publicKey }, sha256), name: origin, sign }
-  const checkpoint = await signCheckpoint({ origin, root: Buffer.from(root, 'hex'), size }, signer)
+  const checkpoint = await signCheckpoint({ origin, root: Buffer.from(root, 'hex'), size }, [signer])
   writeFileSync(layout.head, JSON.stringify({ checkpoint, format: 2 }))
 }
 const config =
@@ -110,7 +110,7 @@ const refusedAtSigning: Row[] = [
   ['a key that is cut', 'LEDGER_CORRUPT', cut('key')],
   ['an empty key', 'LEDGER_CORRUPT', emptied('key')],
   ['a key that is a folder', 'LEDGER_CORRUPT', folderInstead('key')],
-  ['a key that is gone', 'NOT_FOUND', (layout) => rmSync(layout.key)],
+  ['a key that is gone', 'KEY_MISSING', (layout) => rmSync(layout.key)],
   ['a key that others can read', 'FILE_DENIED', (layout) => chmodSync(layout.key, 0o644)],
   ['a key for another purpose', 'LEDGER_CORRUPT', key(() => pemOf('x25519'))],
 ]

@@ -61,7 +61,7 @@ test('a checkpoint that could not be read again is not written', () => {
 
 test('a signed checkpoint verifies with the key of its log', async () => {
   const { key, signer, verifier } = logNamed('lockstep.local/ledger')
-  const note = await signCheckpoint({ origin: 'lockstep.local/ledger', size: 7, root }, signer)
+  const note = await signCheckpoint({ origin: 'lockstep.local/ledger', size: 7, root }, [signer])
   const verified = await verifySignedCheckpoint(note, key, verifier)
   assert.ok(verified.ok)
   assert.equal([verified.value.origin, verified.value.size], ['lockstep.local/ledger', 7])
@@ -73,18 +73,18 @@ test('a signed checkpoint verifies with the key of its log', async () => {
 
 test('a checkpoint of one log does not pass under the key of another, even if that key signed it', async () => {
   const { key, signer, verifier } = logNamed('witness')
-  const note = await signNote(formatCheckpoint({ origin: 'log', size: 7, root }), signer)
+  const note = await signNote(formatCheckpoint({ origin: 'log', size: 7, root }), [signer])
   assert.equal(await verifySignedCheckpoint(note, key, verifier), {
     ok: false,
     reason: 'the checkpoint belongs to log, not to witness',
   })
-  const refused = await signCheckpoint({ origin: 'log', size: 7, root }, signer).catch((error: unknown) => error)
+  const refused = await signCheckpoint({ origin: 'log', size: 7, root }, [signer]).catch((error: unknown) => error)
   assert.match(String(refused), /is not the checkpoint's origin/)
 })
 
 test('a signed note that is no checkpoint is refused', async () => {
   const { key, signer, verifier } = logNamed('log')
-  const verified = await verifySignedCheckpoint(await signNote('log\n7\n', signer), key, verifier)
+  const verified = await verifySignedCheckpoint(await signNote('log\n7\n', [signer]), key, verifier)
   assert.equal(verified, { ok: false, reason: 'the checkpoint has fewer than three lines' })
   assert.not((await verifySignedCheckpoint('log\n7\n', key, verifier)).ok)
 })

@@ -44,9 +44,9 @@ function peterNeumann(): NoteSigner {
 }
 
 test("the example of Go's note package is signed byte for byte", async () => {
-  assert.is(await signNote(text, peterNeumann()), single)
+  assert.is(await signNote(text, [peterNeumann()]), single)
   const { sign, ...elsewhere } = peterNeumann()
-  assert.is(await signNote(text, { ...elsewhere, sign: async (bytes) => sign(bytes) }), single)
+  assert.is(await signNote(text, [{ ...elsewhere, sign: async (bytes) => sign(bytes) }]), single)
 })
 
 test("the examples of Go's note package verify with the keys that signed them, and no other", async () => {

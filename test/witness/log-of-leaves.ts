@@ -32,7 +32,7 @@ export class LogOfLeaves {
   }
 
   checkpoint(size: number): Promise<string> {
-    return signCheckpoint({ origin: this.origin, size, root: this.root(size) }, this.key.note)
+    return signCheckpoint({ origin: this.origin, size, root: this.root(size) }, [this.key.note])
   }
 
   proof(from: number, to: number): Uint8Array[] {

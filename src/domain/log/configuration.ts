@@ -6,9 +6,8 @@ import type { Entry } from '../../kernel/entry.ts'
 import { freeText } from '../../kernel/free-text.ts'
 import { given } from '../../kernel/given.ts'
 import { durationSchema, retentionMinimumDefault, secondsOf } from '../../kernel/retention.ts'
-
-/** The stream of the ledger itself: its creation, each restore, and each configuration that came in force. */
-export const ledgerStream = 'ledger'
+import { evolveKeys, type KeyState } from './keys.ts'
+import { ledgerStream } from './stream.ts'
 
 /** The SHA-256 of the text of a configuration. The text is an object of the ledger. */
 export const configSha256 = z.string().regex(/^[0-9a-f]{64}$/)
@@ -41,19 +40,22 @@ export interface LoadedConfig {
 }
 
 /** The state of the ledger's own stream. A ledger of an older version has no configuration in force at first. */
-interface LedgerState {
+export interface LedgerState {
   config?: LoadedConfig
   created: true
+  /** Absent until a key was added, retired or adopted: the ledger then has the key that names it. */
+  keys?: KeyState[]
   /** Absent until an entry changes it. */
   retention_minimum?: string
 }
 
 /** Returns the next state. Entry 0 names the first configuration, and each `config.loaded` another. */
-export function evolveLedger(state: LedgerState | undefined, { data, seq, type }: Entry): LedgerState {
-  const sha256 = digestIn({ data, type })
-  if (sha256 === undefined) return state ?? { created: true }
-  const minimum = (data.retention_minimum as string | undefined) ?? state?.retention_minimum
-  return { config: { seq, sha256 }, created: true, ...given({ retention_minimum: minimum }) }
+export function evolveLedger(state: LedgerState | undefined, entry: Entry): LedgerState {
+  const sha256 = digestIn(entry)
+  const config = sha256 === undefined ? state?.config : { seq: entry.seq, sha256 }
+  const stated = sha256 === undefined ? undefined : (entry.data.retention_minimum as string | undefined)
+  const keys = evolveKeys(state?.keys, entry)
+  return { ...given({ config, keys, retention_minimum: stated ?? state?.retention_minimum }), created: true }
 }
 
 /** The digest of the configuration that an entry puts in force; undefined if it puts none in force. */

@@ -9,8 +9,10 @@ import {
   decideConfig,
   digestIn,
   evolveLedger,
-  ledgerStream,
+  type LedgerState,
 } from './configuration.ts'
+import { decideKeys, type KeyCommand, keyEvents } from './keys.ts'
+import { ledgerStream } from './stream.ts'
 
 /** Entry 0: the name of this ledger, its public key, and its first configuration. */
 const created = z.strictObject({
@@ -92,13 +94,14 @@ export interface RestoreLedger extends Command {
 
 /** The stream of the ledger itself: its creation, each restore and new format, and each configuration in force. */
 export const originAggregate = defineAggregate({
-  commands: ['ledger', 'config'],
+  commands: ['ledger', 'config', 'key'],
   streams: { [ledgerStream]: stream({ evolve: evolveLedger }) },
   events: {
     'ledger.created': created,
     'ledger.restored': restored,
     'ledger.upgraded': upgraded,
     'ledger.head_accepted': headAccepted,
+    ...keyEvents,
     ...configEvents,
   },
   rendering: {
@@ -130,6 +133,34 @@ export const originAggregate = defineAggregate({
       target: { target_type: 'system', name: 'head', operation: 'ledger.accept_head' },
       outcome_reason: ['reason', 'problem'],
     },
+    'ledger.key_added': {
+      action_type: 'system',
+      outcome: 'success',
+      severity: 'warn',
+      target: { target_type: 'system', name: { from: 'vkey' }, operation: 'key.rotate' },
+      outcome_reason: [],
+    },
+    'ledger.key_retired': {
+      action_type: 'system',
+      outcome: 'success',
+      severity: 'warn',
+      target: { target_type: 'system', name: { from: 'vkey' }, operation: 'key.retire' },
+      outcome_reason: [],
+    },
+    'ledger.key_adopted': {
+      action_type: 'system',
+      outcome: 'success',
+      severity: 'warn',
+      target: { target_type: 'system', name: { from: 'vkey' }, operation: 'key.adopt' },
+      outcome_reason: ['reason'],
+    },
+    'ledger.key_refused': {
+      action_type: 'system',
+      outcome: 'deny',
+      severity: 'warn',
+      target: { target_type: 'system', name: 'keys', operation: { from: 'command' } },
+      outcome_reason: ['code'],
+    },
     'config.loaded': {
       action_type: 'policy_change',
       outcome: 'success',
@@ -153,13 +184,18 @@ export const originAggregate = defineAggregate({
   decide,
 })
 
-type LedgerCommand = AcceptHead | ConfigCommand | CreateLedger | RestoreLedger | UpgradeLedger
+type LedgerCommand = AcceptHead | ConfigCommand | CreateLedger | KeyCommand | RestoreLedger | UpgradeLedger
 
-/** Refusals: LEDGER_EXISTS, for a creation; those of `decideConfig`. */
+/** Refusals: LEDGER_EXISTS, for a creation; those of `decideConfig` and `decideKeys`. */
 function decide(command: LedgerCommand, context: Context, rows: LoadedRows): Decision {
   switch (command.type) {
     case 'config.load':
       return decideConfig(command, context, rows)
+    case 'key.add':
+    case 'key.adopt':
+    case 'key.ask':
+    case 'key.retire':
+      return decideKeys(command, context, (rows.get(ledgerStream)?.state as LedgerState | undefined)?.keys)
     case 'ledger.restore':
       return { kind: 'append', events: [{ type: 'ledger.restored', stream: ledgerStream, data: command.data }] }
     case 'ledger.accept_head':

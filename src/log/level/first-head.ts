@@ -1,7 +1,7 @@
 import type { Layout } from '../../disk/layout.ts'
 import { Heads } from '../heads.ts'
 import type { Log, TreeHead } from '../log.ts'
-import { signerOf } from '../signer.ts'
+import { signersOf } from '../signer.ts'
 import { headPlace } from './open/head-file.ts'
 
 /**
@@ -9,6 +9,6 @@ import { headPlace } from './open/head-file.ts'
  * head of the ledger that it continues. Errors: those of `Heads.sign`.
  */
 export async function keepFirstHead(log: Log, layout: Layout, last?: TreeHead): Promise<void> {
-  const heads = new Heads({ last, log, place: headPlace(layout.head), signer: () => signerOf(log, layout) })
+  const heads = new Heads({ last, log, place: headPlace(layout.head), signers: (size) => signersOf(log, layout, size) })
   await heads.sign(log.head().size)
 }

@@ -4,7 +4,7 @@ import { limits } from '../../kernel/limits.ts'
 import { Heads } from '../heads.ts'
 import { KeyedLog } from '../keyed/log.ts'
 import type { Appended, SignedHead, TreeHeadFile } from '../log.ts'
-import { signerOf } from '../signer.ts'
+import { signersOf } from '../signer.ts'
 import { fingerprint } from './files.ts'
 import { headPlace, readHeadFile } from './open/head-file.ts'
 import { HeadKeeper } from './open/head-keeper.ts'
@@ -46,7 +46,7 @@ export class LevelLog extends KeyedLog {
       },
     }
     const signed = last?.note === undefined ? undefined : last
-    const heads = new Heads({ last: signed, log: this, place, signer: () => signerOf(this, layout) })
+    const heads = new Heads({ last: signed, log: this, place, signers: (size) => signersOf(this, layout, size) })
     this.#place = { copy, custody, heads, keeper: new HeadKeeper(heads, custody), layout }
   }
 

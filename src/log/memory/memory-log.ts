@@ -14,7 +14,7 @@ export interface MemoryOptions {
   closed?: (() => void) | undefined
   selfCheck?: boolean | undefined
   /** Signs its tree heads. */
-  signer?: ((log: Log) => Promise<Signer>) | undefined
+  signers?: ((log: Log, size: number) => Promise<readonly Signer[]>) | undefined
   /** For tests: the store, for example one that fails. */
   store?: MemoryStore | undefined
 }
@@ -23,7 +23,7 @@ export interface MemoryOptions {
 export class MemoryLog extends KeyedLog {
   #options: MemoryOptions = {}
   #store = memoryStore()
-  #heads = new Heads({ last: undefined, log: this, signer: () => this.#signer() })
+  #heads = new Heads({ last: undefined, log: this, signers: (size) => this.#signers(size) })
 
   static async begin(meta: NewMeta, options: MemoryOptions = {}): Promise<MemoryLog> {
     const { store = memoryStore() } = options
@@ -63,9 +63,9 @@ export class MemoryLog extends KeyedLog {
     return this.#heads.keep()
   }
 
-  #signer(): Promise<Signer> {
-    invariant(this.#options.signer !== undefined, 'a log that signs has a signer')
-    return this.#options.signer(this)
+  #signers(size: number): Promise<readonly Signer[]> {
+    invariant(this.#options.signers !== undefined, 'a log that signs has signers')
+    return this.#options.signers(this, size)
   }
 
   override async close(): Promise<void> {

@@ -9,38 +9,55 @@ import {
 } from '../../domain/export/manifest.ts'
 import { formatTooNew } from '../../kernel/format.ts'
 import { isSignatureOf } from '../../log/signer.ts'
-import { toBase64, toHex } from '../../merkle/hash.ts'
+import { fromBase64, toBase64, toHex } from '../../merkle/hash.ts'
+import type { KeyInForce } from '../../merkle/keys.ts'
 import type { Vkey } from '../../merkle/vkey.ts'
 import type { Facts, Texts } from './bundle-read.ts'
 import { failed, parsed } from './export-lines.ts'
 
 /**
- * Checks that the envelope covers exactly these files and is signed with this key, and returns the format that it names.
- * An Ed25519 signature is deterministic. Errors: VERIFY_FAILED (`statement`), FORMAT_TOO_NEW.
+ * Checks that the envelope covers exactly these files and is signed by keys that were in force at the size. Returns the
+ * format that it names, and the first of these keys. An Ed25519 signature is deterministic. Errors: VERIFY_FAILED
+ * (`statement`), FORMAT_TOO_NEW.
  */
 export function checkStatement(
   texts: Texts,
   facts: Facts,
-  key: Vkey,
+  keys: readonly KeyInForce[],
   bundle: Omit<StatedBundle, 'format'>,
-): BundleFormat {
+): { format: BundleFormat; key: Vkey } {
   const subjects = new Map([...facts].filter(([name]) => name !== 'statement.json'))
-  const envelope = parsed(texts.get('statement.json') ?? '') as { signatures?: { sig?: unknown }[] } | undefined
+  const envelope = parsed(texts.get('statement.json') ?? '') as { signatures?: unknown } | undefined
   const format = formatIn(envelope)
   const payload = statementOf({ ...bundle, format }, subjects)
-  const sig = envelope?.signatures?.[0]?.sig
-  const signature = Buffer.from(typeof sig === 'string' ? sig : '', 'base64')
-  const expected = JSON.stringify({
-    payload: toBase64(Buffer.from(payload)),
-    payloadType: statementType,
-    signatures: [{ keyid: toHex(key.keyId), sig: toBase64(signature) }],
-  })
+  const signatures = signaturesIn(envelope?.signatures)
+  const expected = JSON.stringify({ payload: toBase64(Buffer.from(payload)), payloadType: statementType, signatures })
   const isOurs = `${expected}\n` === texts.get('statement.json')
   if (!isOurs) throw failed('statement', `a file does not match the statement: ${differing(envelope, payload)}`)
-  if (!isSignatureOf(key.publicKey, signedBytes(payload), signature))
-    throw failed('statement', 'its signature is invalid')
-  return format
+  const inForce = keys.filter(({ from, to }) => from <= bundle.size && (to === undefined || bundle.size <= to))
+  const [first, ...others] = signatures.map(({ keyid, sig }) => {
+    const key = inForce.find((known) => toHex(known.key.keyId) === keyid)?.key
+    const signature = fromBase64(sig)
+    const isGenuine = key && signature && isSignatureOf(key.publicKey, signedBytes(payload), signature)
+    // A verifier that knows one of two keys cannot judge the signature by the other.
+    if (key !== undefined && !isGenuine) throw failed('statement', 'its signature is invalid')
+    return key
+  })
+  const key = first ?? others.find((other) => other !== undefined)
+  if (key === undefined) throw failed('statement', 'no key that was in force signed it')
+  return { format, key }
 }
+
+/** The signatures of an envelope, in the form that Lockstep writes. */
+function signaturesIn(stated: unknown): { keyid: string; sig: string }[] {
+  if (!Array.isArray(stated) || stated.length > signaturesMax) return []
+  return stated.map((signature) => {
+    const { keyid, sig } = (signature ?? {}) as { keyid?: unknown; sig?: unknown }
+    return { keyid: String(keyid), sig: String(sig) }
+  })
+}
+
+const signaturesMax = 2
 
 /** The format that the statement names. A statement that names none does not match the expected one. */
 function formatIn(envelope: unknown): BundleFormat {

@@ -10,10 +10,9 @@ import { leafHashOfText } from '../../log/leaf.ts'
 import { sha256 } from '../../log/sha256.ts'
 import { isSignatureOf } from '../../log/signer.ts'
 import { inclusionProofsOf, overTiles } from '../../log/tiles.ts'
-import { verifySignedCheckpoint } from '../../merkle/checkpoint.ts'
 import { fromHex, toHex } from '../../merkle/hash.ts'
+import { type KeyInForce, verifyHeadByKeys } from '../../merkle/keys.ts'
 import { consistencyProof, verifyConsistency, verifyInclusion } from '../../merkle/proofs.ts'
-import type { Vkey } from '../../merkle/vkey.ts'
 import type { Core } from '../../writer/core.ts'
 import { disclosedEntry, proofIn, proofLine } from './disclosed-entry.ts'
 import { entryIn, failed, parsed } from './export-lines.ts'
@@ -27,7 +26,7 @@ export interface ProvenApprovals {
 /**
  * The proof that an export used these approvals: the entries that gave and used them, each with its inclusion proof in
  * the tree after the decision, that tree's signed head, and the proof that it continues the exported tree. Undefined
- * if the export names no approval. Errors: those of `signerOf`. Cost: two reads and two proofs for each approval.
+ * if the export names no approval. Errors: those of `signersOf`. Cost: two reads and two proofs for each approval.
  */
 export async function proveApprovals(
   { log, views }: Core,
@@ -78,9 +77,9 @@ export interface VerifiedApproval {
   role_id: string
 }
 
-/** The tree that a bundle exports, and the key that signed its head. */
+/** The tree that a bundle exports, and the keys that may sign heads. */
 interface Exporting {
-  key: Vkey
+  keys: readonly KeyInForce[]
   origin: string
   root: Uint8Array
   size: number
@@ -123,8 +122,8 @@ export async function checkApprovals(
 }
 
 /** The tree after the decision. It must be signed with the same key, and continue the exported tree. */
-async function laterTree(text: (name: ApprovalFile) => string, { key, origin, root, size }: Exporting) {
-  const checkpoint = await verifySignedCheckpoint(text('approvals/checkpoint'), key, isSignatureOf)
+async function laterTree(text: (name: ApprovalFile) => string, { keys, origin, root, size }: Exporting) {
+  const checkpoint = await verifyHeadByKeys(text('approvals/checkpoint'), keys, isSignatureOf)
   if (!checkpoint.ok) throw failed('approvals', checkpoint.reason)
   const { value: later } = checkpoint
   const stated = text('approvals/consistency.json')

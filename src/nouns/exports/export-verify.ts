@@ -14,9 +14,9 @@ import { openBundle } from '../../files/bundle/bundle-reader.ts'
 import { refuseNewerContract } from '../../kernel/format.ts'
 import { sha256 } from '../../log/sha256.ts'
 import { isSignatureOf } from '../../log/signer.ts'
-import { verifySignedCheckpoint } from '../../merkle/checkpoint.ts'
 import { toHex } from '../../merkle/hash.ts'
-import { parseVkey, type Vkey } from '../../merkle/vkey.ts'
+import { type KeyInForce, keysFrom, verifyHeadByKeys } from '../../merkle/keys.ts'
+import { parseVkey } from '../../merkle/vkey.ts'
 import type { WitnessPolicy } from '../../merkle/witness-policy.ts'
 import { sha256Hex } from '../../writer/core.ts'
 import { compareOffline, type Growth, type Kept, type KeptHead, keptHeads } from '../kept-checkpoints.ts'
@@ -36,7 +36,7 @@ const allBundleFiles = [false, true].flatMap((hasApprovals) =>
 
 /** What the reader of a bundle trusts, from another source than the bundle. */
 export interface ExportTrust {
-  /** The key line of the ledger. */
+  /** The key of the ledger: its line, or the text of key.pub. */
   vkey?: string | undefined
   /** Signed checkpoints of the ledger. Without `vkey`, they show that the bundle's key is the ledger's. */
   checkpoints?: readonly Kept[]
@@ -96,10 +96,11 @@ export async function verifyExport(path: string, trust: ExportTrust = {}): Promi
   refuseWithoutTrust(trust)
   const files = await openBundle(path, allBundleFiles)
   const { facts, package_hash_sha256, texts } = await readOnce(files)
-  const key = await keyOf(texts, vkey)
-  const { origin, root, size } = await checkpointIn(texts, key)
+  const keys = await keysIn(texts, vkey)
+  const { origin, root, size } = await checkpointIn(texts, keys)
   const manifest = manifestIn(texts)
-  const format = checkStatement(texts, facts, key, { bundle_id: manifest.bundle_id, origin, root: toHex(root), size })
+  const of = { bundle_id: manifest.bundle_id, origin, root: toHex(root), size }
+  const { format, key } = checkStatement(texts, facts, keys, of)
 
   const stated = selectionIn(manifest)
   if (stated?.size !== size) throw failed('manifest', 'it does not state a selection from the checkpoint’s tree')
@@ -111,7 +112,7 @@ export async function verifyExport(path: string, trust: ExportTrust = {}): Promi
   if (selectedFacts === undefined) throw failed('entries', 'the bundle has no entries')
   const exported = { bundle_kind, ...(redaction ? { redaction } : {}), select: selection, size }
   const approved = texts.has('approvals/checkpoint')
-    ? await checkApprovals(texts, { key, origin, root, size }, exported)
+    ? await checkApprovals(texts, { keys, origin, root, size }, exported)
     : undefined
   const approvals = approved?.approvals ?? []
   const derived = manifestOf(
@@ -142,11 +143,11 @@ export async function verifyExport(path: string, trust: ExportTrust = {}): Promi
     throw failed('manifest', 'README.txt belongs to another bundle')
   const hashes = { manifest_hash_sha256: sha256Hex(text), package_hash_sha256 }
   const record = checkRecord(path, derived, hashes) ?? null
-  const kept = await keptHeads(checkpoints, key)
+  const kept = await keptHeads(checkpoints, keys)
   const tree = { root: toHex(root), size }
   const trees = approved === undefined ? [tree] : [tree, approved.tree]
   await compareOffline(kept, trees, growths)
-  const [seen] = witnessed === undefined ? [] : await keptHeads([witnessed.kept], key)
+  const [seen] = witnessed === undefined ? [] : await keptHeads([witnessed.kept], keys)
   if (witnessed !== undefined && seen !== undefined) await compareOffline([seen], [tree], [witnessed.growth])
   const shown = witnessed && seen && { ...witnessed, head: seen }
   const { entries, first_seq, last_seq } = selectedFacts
@@ -186,19 +187,24 @@ function refuseWithoutTrust({ checkpoints = [], unauthenticated = false, vkey }:
   })
 }
 
-async function keyOf(texts: Texts, vkey: string | undefined): Promise<Vkey> {
+/**
+ * The keys that may sign the bundle: those that follow from the caller's key, or else from the key in the bundle. The
+ * bundle's statements about keys are followed either way.
+ */
+async function keysIn(texts: Texts, vkey: string | undefined): Promise<readonly KeyInForce[]> {
   const own = texts.get('key.pub') ?? ''
-  const brought = vkey === undefined ? undefined : await parseVkey(vkey.trim(), sha256)
+  const brought = vkey === undefined ? undefined : await parseVkey(vkey.trim().split('\n')[0] ?? '', sha256)
   if (brought?.ok === false) throw new LockstepError('INVALID_INPUT', `this is not a valid key: ${brought.reason}`)
-  if (vkey !== undefined && `${vkey.trim()}\n` !== own)
+  if (brought !== undefined && !own.includes(vkey?.trim().split('\n')[0] ?? '')) {
     throw failed('key', 'the bundle’s key is not the key that you gave')
-  const key = await parseVkey(own.replace(/\n$/, ''), sha256)
-  if (!key.ok) throw failed('key', key.reason)
-  return key.value
+  }
+  const keys = await keysFrom(vkey ?? own, { hash: sha256, verify: isSignatureOf }, own)
+  if (!keys.ok) throw failed('key', keys.reason)
+  return keys.value
 }
 
-async function checkpointIn(texts: Texts, key: Vkey) {
-  const checkpoint = await verifySignedCheckpoint(texts.get('checkpoint') ?? '', key, isSignatureOf)
+async function checkpointIn(texts: Texts, keys: readonly KeyInForce[]) {
+  const checkpoint = await verifyHeadByKeys(texts.get('checkpoint') ?? '', keys, isSignatureOf)
   if (!checkpoint.ok) throw failed('checkpoint', checkpoint.reason)
   return checkpoint.value
 }

@@ -24,7 +24,7 @@ import { limits } from '../../kernel/limits.ts'
 import { unpinned } from '../../kernel/vocabulary.ts'
 import type { StoredEntry } from '../../log/free-texts.ts'
 import type { Key } from '../../log/log.ts'
-import { type Signer, signerOf } from '../../log/signer.ts'
+import { keyTextOf, type Signer, signersOf } from '../../log/signer.ts'
 import { inclusionProofsOf, rootOf } from '../../log/tiles.ts'
 import { toBase64, toHex } from '../../merkle/hash.ts'
 import { chainOfStream, walked } from '../../views/chains.ts'
@@ -70,7 +70,7 @@ async function assemble(
   { allowed_case, approvals: proven, bundle_kind, selection, size, stated }: AskedBundle,
   files: ExportFiles,
 ): Promise<WrittenBundle> {
-  const signer = await signerOf(core.log, core.layout)
+  const signers = await signersOf(core.log, core.layout, size)
   const paths = { entries: files.spooled('entries'), proofs: files.spooled('proofs') }
   const { entries, proofs, selected } = await spoolEntries(core, { allowed_case, selection, size, stated }, paths)
   const last = await core.views.entry(size - 1)
@@ -109,7 +109,7 @@ async function assemble(
     ...(witnessed ?? []),
     ['README.txt', readmeOf(manifest.bundle_id, parts)],
     ['checkpoint', (await core.log.sign(size)).note],
-    ['key.pub', `${signer.vkey}\n`],
+    ['key.pub', await keyTextOf(core.log)],
     ['manifest.json', `${manifestText}\n`],
   ])
   const spooled = new Map<string, FileFacts & { path: string }>([
@@ -121,7 +121,7 @@ async function assemble(
     .map((name): [string, FileFacts] => [name, spooled.get(name) ?? factsOf(texts.get(name) ?? '')])
   const of = { bundle_id: manifest.bundle_id, format: bundleFormat, origin, root, size }
   const statement = statementOf(of, new Map(subjects))
-  texts.set('statement.json', `${await envelopeOf(statement, signer)}\n`)
+  texts.set('statement.json', `${await envelopeOf(statement, signers)}\n`)
 
   const members = names.map((name) => {
     const long = spooled.get(name)
@@ -196,12 +196,12 @@ function factsOf(text: string): FileFacts {
 }
 
 /** A DSSE envelope. Ed25519 is deterministic, so the same payload gives the same envelope. */
-async function envelopeOf(payload: string, signer: Signer): Promise<string> {
-  return JSON.stringify({
-    payload: toBase64(Buffer.from(payload)),
-    payloadType: statementType,
-    signatures: [{ keyid: toHex(signer.keyId), sig: toBase64(await signer.sign(signedBytes(payload))) }],
-  })
+async function envelopeOf(payload: string, signers: readonly Signer[]): Promise<string> {
+  const signatures: { keyid: string; sig: string }[] = []
+  for (const { keyId, sign } of signers) {
+    signatures.push({ keyid: toHex(keyId), sig: toBase64(await sign(signedBytes(payload))) })
+  }
+  return JSON.stringify({ payload: toBase64(Buffer.from(payload)), payloadType: statementType, signatures })
 }
 
 /** A file that is written line by line, in chunks, and hashed at the same time. */

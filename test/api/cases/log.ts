@@ -28,8 +28,8 @@ export const head: Cases<'head'> = {
       'is not there without the key': (stage) =>
         stage.apart({}, async ({ api, root }) => {
           for (const name of ['key', 'key.pub']) rmSync(join(root, '.lockstep', name), { force: true })
-          await refused(api.head.signed(), 'NOT_FOUND')
-          await refused(api.log.prove({ seq: 0 }), 'NOT_FOUND')
+          await refused(api.head.signed(), 'KEY_MISSING')
+          await refused(api.log.prove({ seq: 0 }), 'KEY_MISSING')
         }),
     },
   },

@@ -147,7 +147,7 @@ async function openCopy(
       const log = LevelLog.open(store)
       checkOpened(log, store, kept)
       await checkHead(log, headFile)
-      checkKeys(log, layout)
+      await checkKeys(log, layout)
       return { log, release }
     } catch (error) {
       await store.close()

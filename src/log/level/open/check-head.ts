@@ -9,6 +9,7 @@ import { problemOfHead } from '../../head-keys.ts'
 import type { KeyedLog } from '../../keyed/log.ts'
 import { identitySeq, type TreeHeadFile } from '../../log.ts'
 import { sha256 } from '../../sha256.ts'
+import { keysOf } from '../../signer.ts'
 import { headFileCorrupt } from './compare-head-file.ts'
 
 /**
@@ -32,20 +33,22 @@ export async function checkHead(
 }
 
 /**
- * Checks that the private key, `key.pub` and the entry that names the ledger agree. A private key that is missing or
+ * Checks that the private key, `key.pub` and the entries that name the ledger's keys agree. A private key that is missing or
  * cannot be read is reported when something is to be signed; reading goes on without it. Errors: LEDGER_CORRUPT.
  */
-export function checkKeys(log: KeyedLog, layout: Layout): void {
+export async function checkKeys(log: KeyedLog, layout: Layout): Promise<void> {
   // The first entry of a new ledger is not there yet.
   if (log.head().size === 0) return
   const seq = identitySeq(log.meta)
   const named = log.entry(seq)?.data.vkey
   if (named === undefined) throw corrupt(`entry ${seq} does not name the key of the ledger`, { check: 'origin', seq })
+  const keys = (await keysOf(log)).map((key) => key.vkey)
   const line = readTextFile(layout.vkey, limits.homeFileBytes, (is) => wrongKey(layout.vkey, is))?.split('\n')[0]
-  if (line !== undefined && line !== named) throw wrongKey(layout.vkey, `is not the key that entry ${seq} names`)
+  if (line !== undefined && !keys.includes(line)) throw wrongKey(layout.vkey, 'is no key that the ledger names')
   const publicKey = publicKeyIn(layout)
-  if (publicKey === undefined || formatVkey({ name: log.meta.origin, publicKey }, sha256) === named) return
-  throw wrongKey(layout.key, `is not the key that entry ${seq} and ${layout.vkey} name`)
+  const vkey = publicKey && formatVkey({ name: log.meta.origin, publicKey }, sha256)
+  if (vkey === undefined || keys.includes(vkey)) return
+  throw wrongKey(layout.key, 'is no key that the ledger names')
 }
 
 function publicKeyIn(layout: Layout): Uint8Array | undefined {

@@ -178,7 +178,7 @@ async function openGuarded(options: OpenOptions, guard: Guard): Promise<LevelLog
     )
     checkOpened(log, store, kept)
     await checkHead(log, headFile, { acceptsMissing: options.acceptsMissingHead })
-    if (!options.isAdopting) checkKeys(log, layout)
+    if (!options.isAdopting) await checkKeys(log, layout)
     // Nothing has read every byte of this database, so the next open must do so.
     if (doubt === 'none' && suspicion === 'changed' && options.isExpendable) log.isDamaged = true
     // From here until close, the database belongs to this process. If two processes in a row die of it, the next open

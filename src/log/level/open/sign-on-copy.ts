@@ -5,7 +5,7 @@ import { sameBytes } from '../../../merkle/hash.ts'
 import { corrupt } from '../../corrupt.ts'
 import { Heads } from '../../heads.ts'
 import type { SignedHead } from '../../log.ts'
-import { signerOf } from '../../signer.ts'
+import { signersOf } from '../../signer.ts'
 import { rootOf } from '../../tiles.ts'
 import type { LevelLog } from '../level-log.ts'
 import { checkHead } from './check-head.ts'
@@ -31,7 +31,7 @@ export async function signOnCopy(copy: LevelLog, { later, layout, owner, size }:
   const last = copy.headFile()
   if (last?.note !== undefined && size <= last.size) {
     await checkHead(copy, last)
-    return new Heads({ last, log: copy, signer: () => signerOf(copy, layout) }).sign(size)
+    return new Heads({ last, log: copy, signers: (at) => signersOf(copy, layout, at) }).sign(size)
   }
   const newer = owner?.isOwner ? owner : await coveringCopy(later, size)
   try {

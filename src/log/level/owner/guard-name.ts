@@ -4,6 +4,7 @@ import { dirname } from 'node:path'
 import { OpenFolder } from '../../../disk/open-folder.ts'
 import { connectTo, listenAt } from '../../../disk/unix-socket.ts'
 import { systemCodeOf } from '../../../errors.ts'
+import { sha256 } from '../../sha256.ts'
 import { holderOfName } from './name-holder.ts'
 
 const keyBytesMax = 4_096
@@ -130,13 +131,19 @@ export class GuardName {
   }
 }
 
-function readKeyBytes(keyPath: string): Buffer | undefined {
+/**
+ * What the name follows from: the SHA-256 of the private key, or the copy of it that is kept once the key can change. A
+ * ledger whose key was never in its folder has a random one.
+ */
+function readKeyBytes(keyPath: string): Uint8Array | undefined {
   try {
     const home = OpenFolder.at(dirname(keyPath))
     if (!(home instanceof OpenFolder)) return undefined
     try {
+      const kept = home.read('guard.secret', keyBytesMax)
+      if ('bytes' in kept && kept.bytes.length > 0) return kept.bytes
       const found = home.read('key', keyBytesMax)
-      return 'bytes' in found && found.bytes.length > 0 ? found.bytes : undefined
+      return 'bytes' in found && found.bytes.length > 0 ? sha256(found.bytes) : undefined
     } finally {
       home.close()
     }
