@@ -3,6 +3,8 @@ import type { Log } from '../../log/log.ts'
 const sliceMillis = 4
 /** How much longer than its work long work rests, if others append meanwhile. */
 const restFactor = 6
+/** A busy machine makes work seem long. */
+const restMillisMax = 40
 
 /** The pace of long work in the background: short slices, and long rests between them while others append. */
 export class Pace {
@@ -23,7 +25,7 @@ export class Pace {
     const isAlone = size === this.#size
     await new Promise<void>((resolve) => {
       if (isAlone) setImmediate(resolve)
-      else setTimeout(resolve, worked * restFactor)
+      else setTimeout(resolve, Math.min(worked * restFactor, restMillisMax))
     })
     this.#size = this.#log.head().size
     this.#begun = performance.now()
