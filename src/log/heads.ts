@@ -57,7 +57,11 @@ export class Heads {
   async sign(size: number): Promise<SignedHead> {
     try {
       const newest = this.#last === undefined || size > this.#last.size ? await this.#step() : this.#last
-      return newest.size === size && isSigned(newest) ? newest : await this.#signed(size)
+      if (newest.size !== size || !isSigned(newest)) return await this.#signed(size)
+      const { log } = this.#parts
+      const root = toHex(await rootOf(log, size))
+      if (root !== newest.root) throw inconsistent({ origin: newest.origin, root, size }, newest)
+      return newest
     } catch (error) {
       throw error instanceof Unsigned ? error.cause : error
     }
@@ -102,7 +106,7 @@ export class Heads {
     const head = treeHeadOf(log)
     const last = this.#last
     const there = read(place)
-    if (last !== undefined && isSigned(last) && last.origin === head.origin && last.size === head.size) {
+    if (last !== undefined && isSigned(last) && isSame(last, head)) {
       // Something else may have removed or replaced the file since.
       if (place !== undefined && (there?.note !== last.note || there.reached !== undefined)) await place.write(last)
       return last
@@ -159,6 +163,10 @@ class Unsigned {
   constructor(cause: unknown) {
     this.cause = cause
   }
+}
+
+function isSame(one: TreeHead, other: TreeHead): boolean {
+  return one.origin === other.origin && one.size === other.size && one.root === other.root
 }
 
 function isSigned(head: TreeHeadFile): head is SignedHead {
