@@ -193,6 +193,8 @@ export const words: { readonly [member: string]: Hint } = {
   links: { about: 'The links of the stem.' },
   manifest: { about: 'The manifest of the stem.' },
   triplet: { about: 'The stem with its digests.' },
+  disclosures: { about: 'The free texts of the entry, each with the salt that its commitment was made with.' },
+  hold_id: { about: 'The id of the legal hold.' },
   triplet_digest: { about: 'The SHA-256 of body, links and manifest together, to be stated as base_digest.' },
   referenced_by: { about: 'The links that point to the identity of the stem.' },
   sources: { about: 'The links that point to the target.' },

@@ -68,7 +68,7 @@ if (isRoot) {
     for (const name of bundleFiles) writeFileSync(join(folder, name), '')
     const denied = async (path: string, closed: string, mode: number) => {
       chmodSync(closed, 0)
-      const { json, status, stdout } = await run('export', 'verify', path)
+      const { json, status, stdout } = await run('export', 'verify', path, '--unauthenticated')
       equal([status, json.code], [4, 'FILE_DENIED'], stdout)
       chmodSync(closed, mode)
     }
