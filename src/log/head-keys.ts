@@ -1,14 +1,9 @@
 import { evolveKeys, type KeyState } from '../domain/log/keys.ts'
 import type { Entry } from '../kernel/entry.ts'
 import { missing } from './corrupt.ts'
-import type { LogReader, Meta, TreeHeadFile } from './log.ts'
+import { identitySeqs, type LogReader, type Meta, type TreeHeadFile } from './log.ts'
 import { checkpointBy, keysOf } from './signer.ts'
 import { entryAt } from './tiles.ts'
-
-/** The seqs of the entries that name a ledger, oldest first. The last one is in force. */
-export function identitySeqs({ restored = [] }: Meta): number[] {
-  return [0, ...restored.map(({ seq }) => seq)]
-}
 
 /**
  * Why a tree head was not signed by a key that was in force at its size; undefined if it was. The root and the size
@@ -19,7 +14,7 @@ export async function problemOfHead(
   { note, origin, size }: TreeHeadFile,
 ): Promise<string | undefined> {
   if (note === undefined) return 'it is not signed'
-  const seqs = identitySeqs(log.meta)
+  const seqs = identitySeqs(log.meta, log.head().size)
   const entries = await Promise.all(seqs.map((seq) => entryAt(log, seq)))
   // The tree with the entry that gives another name is signed under that name.
   const at = entries.findIndex((entry, index) => entry?.data.origin === origin && size <= (seqs[index + 1] ?? size))

@@ -13,7 +13,7 @@ import { toBase64 } from '../merkle/hash.ts'
 import { formatKeys, type KeyInForce, keysFrom, verifyHeadByKeys } from '../merkle/keys.ts'
 import type { NoteSigner } from '../merkle/note.ts'
 import { formatVkey, keyIdOf, type Parsed, parseVkey } from '../merkle/vkey.ts'
-import { identitySeq, type Log, type LogReader } from './log.ts'
+import { identitySeqs, type Log, type LogReader } from './log.ts'
 import { sha256 } from './sha256.ts'
 import { entryAt } from './tiles.ts'
 
@@ -27,7 +27,7 @@ type NamedLog = LogReader & Pick<Log, 'meta'>
 export async function keysOf(log: NamedLog): Promise<readonly KeyState[]> {
   const state = (await ledgerRow(log))?.state as LedgerState | undefined
   if (state?.keys !== undefined) return state.keys
-  const vkey = String((await entryAt(log, identitySeq(log.meta)))?.data.vkey)
+  const vkey = String((await entryAt(log, identitySeqs(log.meta, log.head().size).at(-1) ?? 0))?.data.vkey)
   return [{ vkey, from: 0, to: null }]
 }
 

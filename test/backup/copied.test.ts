@@ -124,8 +124,6 @@ copied('can be adopted again after a crash before the entry of its new name', as
   const to = copy(root, ['-a'])
   const opening = { layout: layoutOf(to), command: 'test', openWaitSeconds: 5, isAdopting: true }
   const log = await openLog({ ...opening, nonce: () => 'nonce' })
-  // The adoption has removed the head file by then.
-  rmSync(layoutOf(to).head)
   const restored = [{ seq: log.head().size, token_offset: 2 ** 20 }]
   await log.rename({ format: log.meta.format, ledger_id: 'interrupted00000', origin: 'example.com/lost', restored })
   await log.close()
