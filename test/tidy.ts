@@ -228,6 +228,13 @@ const banned: {
   },
   { what: '@ts-ignore', pattern: /@ts-(?:ignore|nocheck)\b/, read: (source) => source },
   {
+    // A tree head is signed only after the proof that it continues the last one (ADR 0063).
+    what: 'the call that signs a checkpoint',
+    pattern: /\bsignCheckpoint\(/,
+    read: codeOf,
+    except: /^(?:log\/heads|merkle\/checkpoint)\.ts$/,
+  },
+  {
     // Whoever opens LevelDB's LOCK file takes the lock from the process that has it (design.md, section 6).
     what: "the name of LevelDB's LOCK file",
     pattern: /(?<![\w.-])LOCK(?=['"`])/,

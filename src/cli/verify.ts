@@ -37,19 +37,26 @@ export function verifyVerb(): Command {
       const files = readKept(asked.checkpoint)
       const policy = witnessPolicy === undefined ? undefined : await policyOf(witnessPolicy)
       const accepted = accepts ? await acceptMissingHead(globals, reason) : undefined
-      const compared = async (verified: Verified) => {
-        const shown = shownOf(verified, accepted)
-        if (files.length === 0 && policy === undefined) return shown
-        const { root, size } = verified
+      /** Compares a verified tree with what was kept, or the stored one if none is verified yet. */
+      const keptBefore = async (verified?: Verified) => {
+        if (files.length === 0 && policy === undefined) return undefined
         const compare = async (api: LedgerHere) => {
           const kept = policy !== undefined && files.length === 0 ? [await newestWitnessed(api, policy)] : files
           if (policy !== undefined) await demandQuorum(kept, policy)
+          const { root, size } = verified ?? (await api.head.get())
           return compareKept(api, { kept, key, root, size })
         }
-        const found = await withLedger(globals, 'verify', compare, 'query')
+        return withLedger(globals, 'verify', compare, 'query')
+      }
+      const compared = async (verified: Verified) => {
+        const shown = shownOf(verified, accepted)
+        const found = await keptBefore(verified)
+        if (found === undefined) return shown
         return { ...shown, checkpoints: found.map(({ growth, ...head }) => head) }
       }
       const rebuild = toRebuild === true
+      // A history that is not the kept one is evidence, and so are its rows: then nothing is rebuilt.
+      if (rebuild) await keptBefore()
       const served = rebuild ? undefined : await serviceOf(globals)
       if (served !== undefined) return compared(await served.log.verify())
       const { verifyInChild } = await import('../verify/verify-in-child.ts')

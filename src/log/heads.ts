@@ -57,7 +57,11 @@ export class Heads {
   async sign(size: number): Promise<SignedHead> {
     try {
       const newest = this.#last === undefined || size > this.#last.size ? await this.#step() : this.#last
-      return newest.size === size && isSigned(newest) ? newest : await this.#signed(size)
+      if (newest.size !== size || !isSigned(newest)) return await this.#signed(size)
+      const { log } = this.#parts
+      const root = toHex(await rootOf(log, size))
+      if (root !== newest.root) throw inconsistent({ origin: newest.origin, root, size }, newest)
+      return newest
     } catch (error) {
       throw error instanceof Unsigned ? error.cause : error
     }
@@ -75,7 +79,7 @@ export class Heads {
       return true
     } catch (error) {
       if (!(error instanceof Unsigned)) throw error
-      await this.#keepUnsigned()
+      await this.#oneByOne(() => this.#keepUnsigned())
       return false
     } finally {
       clearTimeout(timer)
@@ -83,13 +87,18 @@ export class Heads {
   }
 
   #step(): Promise<SignedHead> {
-    this.#next ??= this.#running.then(() => {
+    this.#next ??= this.#oneByOne(() => {
       this.#next = undefined
-      const step = this.#makeNewest()
-      this.#running = step.catch(() => {})
-      return step
+      return this.#makeNewest()
     })
     return this.#next
+  }
+
+  /** Only one write of the head file runs at a time. */
+  #oneByOne<T>(work: () => Promise<T>): Promise<T> {
+    const done = this.#running.then(work)
+    this.#running = done.catch(() => {})
+    return done
   }
 
   async #makeNewest(): Promise<SignedHead> {
@@ -97,7 +106,7 @@ export class Heads {
     const head = treeHeadOf(log)
     const last = this.#last
     const there = read(place)
-    if (last !== undefined && isSigned(last) && last.origin === head.origin && last.size === head.size) {
+    if (last !== undefined && isSigned(last) && isSame(last, head)) {
       // Something else may have removed or replaced the file since.
       if (place !== undefined && (there?.note !== last.note || there.reached !== undefined)) await place.write(last)
       return last
@@ -154,6 +163,10 @@ class Unsigned {
   constructor(cause: unknown) {
     this.cause = cause
   }
+}
+
+function isSame(one: TreeHead, other: TreeHead): boolean {
+  return one.origin === other.origin && one.size === other.size && one.root === other.root
 }
 
 function isSigned(head: TreeHeadFile): head is SignedHead {

@@ -53,8 +53,7 @@ export function decisionOn(item: Item, parts: DecisionParts): Decision {
   if (decision.kind === 'append' && context.guard !== undefined) {
     throw new LockstepError('INVARIANT_VIOLATED', `${command.type} was accepted although its guard is not current`)
   }
-  const proof = parts.forked()
-  return (proof === undefined ? undefined : refusedAsForked(decision, proof)) ?? decision
+  return refusedAsForked(decision, parts.forked) ?? decision
 }
 
 function brokenGuard({ command }: Item, { now, plan }: DecisionParts): Refusal | undefined {

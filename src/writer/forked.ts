@@ -12,11 +12,12 @@ export function ledgerForked(details: Details): LockstepError {
 }
 
 /**
- * The refusal of a decision in a ledger that was forked; undefined if the decision grants nothing. What ends work, and
+ * The refusal of a decision in a ledger that was forked; undefined if it was not, or if the decision grants nothing. What ends work, and
  * what only records, goes on: a lock that is released or an audit event cannot do harm in either history.
  */
-export function refusedAsForked(decision: Decision, details: Details): Refusal | undefined {
-  return grants(decision) ? refuse('LEDGER_FORKED', message, details) : undefined
+export function refusedAsForked(decision: Decision, forked: () => Details | undefined): Refusal | undefined {
+  const proof = grants(decision) ? forked() : undefined
+  return proof === undefined ? undefined : refuse('LEDGER_FORKED', message, proof)
 }
 
 /** Whether a decision gives somebody a lock, starts a run, allows an action or promotes a turn. */

@@ -76,7 +76,13 @@ inBrowser('can be used by keyboard and by drop, and shows hostile text as text',
     await page.keyboard.press('Tab')
     names.push(await page.evaluate<string>('document.activeElement.textContent'))
   }
-  equal(names, ['Choose files', 'Choose a folder', 'Paste text instead', 'Check', 'Remove all evidence'])
+  equal(names, [
+    'Choose files',
+    'Choose a folder',
+    'Paste one proof, checkpoint or consistency proof as text',
+    'Check',
+    'Remove all evidence',
+  ])
   await page.focus('summary')
   await page.keyboard.press('Enter')
   await page.keyboard.press('Tab')
@@ -108,7 +114,7 @@ inBrowser('can be used by keyboard and by drop, and shows hostile text as text',
   // Nothing is wider than the screen, and every control has a name.
   ok(await page.evaluate<boolean>('document.documentElement.scrollWidth <= innerWidth'))
   const nameless = await page.evaluate(`[...document.querySelectorAll('button, textarea')].filter(
-    (control) => !control.textContent && !document.querySelector('label[for=' + control.id + ']')).length`)
+    (control) => !control.textContent && !control.ariaLabel && !document.querySelector('label[for=' + control.id + ']')).length`)
   is(nameless, 0)
   equal(errors, [])
   await page.close()

@@ -1,8 +1,10 @@
 // limit: 240
-import { readFileSync } from 'node:fs'
+import { readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { suite } from 'uvu'
 import { equal, is, match, ok } from 'uvu/assert'
+import { layoutOf } from '../../src/disk/layout.ts'
+import { policyIn, syncWitnesses } from '../../src/witness/sync.ts'
 import { human, select } from '../support/approvals.ts'
 import { changed, relisted, resealed, unpack } from '../support/bundle.ts'
 import { bundlesIn } from '../support/exports.ts'
@@ -16,8 +18,10 @@ import {
   type PageCase,
   proofCase,
 } from '../support/page-cases.ts'
+import { editConfig } from '../support/scene.ts'
 import { randomBelow } from '../support/seed.ts'
 import { askScript, type Evidence, reportOf } from '../support/verify-page.ts'
+import { startWitness } from '../support/witness-process.ts'
 
 const verdicts = suite('the verdicts of the page')
 const withBundles = bundlesIn(verdicts)
@@ -27,6 +31,7 @@ const rounds = Number(process.env.LOCKSTEP_ROUNDS ?? 60)
 const sameSteps: readonly (readonly [page: string, ours: string])[] = [
   ['document', 'entry'],
   ['entries', 'proofs'],
+  ['statement', 'key'],
   ['statement', 'manifest'],
 ]
 const isSame = (page = '', ours = '') =>
@@ -144,7 +149,7 @@ withBundles('cover the approvals of a bundle', async ({ create, ledger, place, r
   const { file } = await create(select, { approvals: [one.approval_id, two.approval_id] })
   const report = await reportOf([{ bytes: readFileSync(file), name: 'b' }], vkey.trim())
   is(report.verdict, 'verified', JSON.stringify(report.steps.at(-1)))
-  ok(['ana', 'ben'].every((name) => report.claimed.includes(`${name} approved the export.`)))
+  ok(['ana', 'ben'].every((name) => report.claimed.includes(`Approved by ${name}.`)))
   const files = unpack(file)
   const without = new Map([...files].filter(([name]) => name !== 'approvals/entries.jsonl'))
   const rows = [
@@ -160,6 +165,67 @@ withBundles('cover the approvals of a bundle', async ({ create, ledger, place, r
   }
 })
 
+withBundles('cover the tree that witnesses saw', async ({ create, ledger, place, root, vkey }) => {
+  const witness = await startWitness({ logs: [vkey.trim()] })
+  const text = `${witness.policyLine}\nquorum witness.example/w1\n`
+  writeFileSync(join(root, 'policy.txt'), text)
+  editConfig(root, { witness: { policy: 'policy.txt' } })
+  await ledger.config.reload({ actor: human('BECCA') })
+  const policy = await policyIn(text, 'policy')
+  is((await syncWitnesses(ledger, { answerMillis: 5_000, layout: layoutOf(root), policy })).is_quorum, true)
+  await ledger.audit.append({ events: [{ action_type: 'system', outcome: 'success' }] })
+  const { file } = await create({ run_id: 'run_top_1' })
+  await witness.kill('SIGKILL')
+  const files = unpack(file)
+  ok(files.has('witnessed/checkpoint'))
+  equal(await askScript([{ bytes: readFileSync(file), name: 'b' }], vkey.trim()), {
+    failed: undefined,
+    verdict: 'verified',
+  })
+  const rows = [
+    changed(files, 'witnessed/checkpoint', (text) => text.replace(/^lockstep/, 'lockstop')),
+    changed(files, 'witnessed/consistency.json', (text) => text.replace(/"proof":\[[^\]]*\]/, '"proof":["00"]')),
+  ]
+  for (const [at, wrong] of rows.entries()) {
+    const sealed = await bundleCase(`change ${at}`, resealed(wrong, root), place('sealed.tar.gz'), vkey.trim())
+    is(sealed.expected.verdict, 'failed', sealed.title)
+    is((await askScript(sealed.evidence, sealed.key)).verdict, 'failed', sealed.title)
+  }
+})
+
+withBundles('cover the texts that are disclosed beside an entry', async ({ create, ledger, vkey: line }) => {
+  const vkey = line.trim()
+  const event = { action_type: 'system', notes: 'as agreed by telephone', outcome: 'success' } as const
+  const { events } = await ledger.audit.append({ events: [event] })
+  const document = JSON.parse(JSON.stringify(await ledger.log.prove({ seq: events[0]?.seq ?? 0 })))
+  const [disclosure] = document.disclosures as { path: string; salt: string; text: string }[]
+  ok(disclosure !== undefined)
+  const { path, salt, text } = disclosure
+  const lists = [
+    [disclosure],
+    [],
+    [{ path, salt, text: `${text}.` }],
+    [{ path, salt: salt.replace(/^./, (digit) => (digit === '0' ? '1' : '0')), text }],
+    [{ path: '/data/outcome', salt, text }],
+    [{ path, salt, text: 7 }],
+    [{ path, salt, text: '\ud800' }],
+    'text',
+    null,
+  ]
+  for (const disclosures of lists) {
+    await agrees(await proofCase(JSON.stringify(disclosures), JSON.stringify({ ...document, disclosures }), vkey))
+  }
+  const report = await reportOf([{ bytes: JSON.stringify(document), name: 'p' }], vkey)
+  ok(report.entries.includes(`${path}: as agreed by telephone`))
+  const redaction = { redaction_applied: true, withheld: ['notes'] }
+  const { file } = await create({ from: events[0]?.seq ?? 0, to: events[0]?.seq ?? 0 }, { redaction })
+  const bundle = await reportOf([{ bytes: readFileSync(file), name: 'b' }], vkey)
+  equal([bundle.verdict, bundle.entries.join().includes('telephone')], ['verified', false])
+  ok(bundle.open.includes('Texts of entries that were held back or erased.'))
+  const { open } = await reportOf([{ bytes: JSON.stringify({ ...document, disclosures: [] }), name: 'p' }], vkey)
+  ok(open.includes('Texts of entries that were held back or erased.'))
+})
+
 withBundles('say what is proven, what is claimed, and what is not shown', async ({ create, ledger, vkey: line }) => {
   const vkey = line.trim()
   const { file } = await create({ case_id: 'CASE-17' })
@@ -167,7 +233,7 @@ withBundles('say what is proven, what is claimed, and what is not shown', async 
   const proof = await reportOf([{ bytes: all.proof, name: 'p' }], vkey)
   match(proof.proven.join(), /^The entry is at seq \d+ of a tree of \d+ entries with the root [0-9a-f]{64}\.$/)
   ok(proof.claimed.length > 0 && proof.open.length > 0)
-  is(proof.entries.length, 1)
+  match(proof.entries[0] ?? '', /^\{"actor":/)
   const bundle = await reportOf([{ bytes: readFileSync(file), name: 'b' }], vkey)
   match(bundle.claimed.join(), /every run has ended, and has no later entry below size \d+/)
   const wrong = await reportOf([{ bytes: all.proof.replace('"seq":', '"seq":1'), name: 'p' }], vkey)

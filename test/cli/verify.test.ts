@@ -130,6 +130,29 @@ verify('compares the ledger with checkpoints that were kept, and finds a folder 
   equal([unsigned.status, unsigned.json.check], [6, 'checkpoint'])
 })
 
+verify('--rebuild with a kept checkpoint changes nothing in a history that is not the kept one', async () => {
+  const root = await ledgerOf(300)
+  const kept = join(temporaryRoot(), 'later.txt')
+  const older = join(temporaryRoot(), 'older')
+  cpSync(join(root, '.lockstep'), older, { recursive: true })
+  is((await lockstep(['--dir', root, 'lock', 'acquire', 'a', '--holder', 'a'])).status, 0)
+  writeFileSync(kept, String((await lockstep(['--dir', root, 'head', '--signed'])).json.checkpoint))
+  const rebuild = ['--dir', root, 'verify', '--rebuild', '--checkpoint', kept]
+  const right = await lockstep(rebuild)
+  equal([right.status, (right.json.checkpoints as unknown[]).length], [0, 1])
+  rmSync(join(root, '.lockstep'), { recursive: true })
+  renameSync(older, join(root, '.lockstep'))
+  is((await lockstep(['--dir', root, 'adopt', '--moved'])).status, 0)
+  const store = await openStore(join(root, '.lockstep/ledger'), { create: false })
+  const { generation } = readHead(store)
+  await store.close()
+  const { json, status } = await lockstep(rebuild)
+  equal([status, json.check, json.kept_size, json.size], [6, 'checkpoint', 301, 300])
+  const after = await openStore(join(root, '.lockstep/ledger'), { create: false })
+  is(readHead(after).generation, generation)
+  await after.close()
+})
+
 verify('--rebuild derives nothing from entries that do not verify, and replaces no row', async () => {
   const root = await ledgerOf(600)
   const store = await openStore(join(root, '.lockstep/ledger'), { create: false })

@@ -1,3 +1,4 @@
+import { readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { suite } from 'uvu'
 import { equal, is } from 'uvu/assert'
 import { layoutOf } from '../../src/disk/layout.ts'
@@ -6,6 +7,7 @@ import type { Entry } from '../../src/kernel/entry.ts'
 import { formatVersion } from '../../src/kernel/format.ts'
 import { entryKey, metaKey } from '../../src/log/keyed/rows/keys.ts'
 import type { StoreBatch } from '../../src/log/keyed/store.ts'
+import { readHeadFile } from '../../src/log/level/open/head-file.ts'
 import { verifyStored } from '../../src/log/level/repair/verify.ts'
 import { readWal } from '../../src/log/level/wal/wal.ts'
 import { toHex } from '../../src/merkle/hash.ts'
@@ -47,6 +49,56 @@ raise('is raised by one batch with the entry and the meta row, once', async () =
   is((await again.log.verify()).size, facts.size + 2)
   await again.close()
   equal(batches, [])
+})
+
+raise(
+  'is raised by the next open if the first one ends at any step, and keeps a head that is signed or of format 1',
+  async () => {
+    for (const step of ['before the batch', 'after the batch', 'before the next batch'] as const) {
+      const { facts, root } = goldenLedger('format-1')
+      let writes = 0
+      const failing = openLedger({
+        dir: root,
+        actor: testActor,
+        wrapStore: (store) => ({
+          ...store,
+          write: async (batch) => {
+            writes += 1
+            if (step === 'before the batch' || (step === 'before the next batch' && writes === 2))
+              throw new Error('ended')
+            await store.write(batch)
+            if (step === 'after the batch') throw new Error('ended')
+          },
+        }),
+      })
+      is((await refusalOf(() => failing)).code, 'LEDGER_UNAVAILABLE')
+      const { head } = layoutOf(root)
+      is(readHeadFile(head)?.note !== undefined, true, 'the head was signed first')
+      const ledger = await openLedger({ dir: root, actor: testActor })
+      is((await ledger.log.verify()).size, facts.size + 2, step)
+      const { data, type } = await ledger.log.entry({ seq: facts.size })
+      equal([type, data.root, data.size], ['ledger.upgraded', facts.root, facts.size])
+      await ledger.close()
+    }
+  },
+)
+
+raise('waits for its key: without it a ledger keeps its format, and an unsigned head', async () => {
+  const { facts, root } = goldenLedger('format-1')
+  const { head, key } = layoutOf(root)
+  const pem = readFileSync(key)
+  rmSync(key)
+  const reader = await openLedger({ dir: root, actor: testActor })
+  is((await reader.log.verify()).size, facts.size + 1, 'only its configuration')
+  await reader.close()
+  is(readHeadFile(head)?.note, undefined)
+  writeFileSync(key, pem, { mode: 0o600 })
+  const ledger = await openLedger({ dir: root, actor: testActor })
+  const { data, type } = await ledger.log.entry({ seq: facts.size + 1 })
+  equal([type, data.size], ['ledger.upgraded', facts.size + 1])
+  await ledger.log.verify()
+  await ledger.close()
+  is(readHeadFile(head)?.size, facts.size + 2)
 })
 
 raise('is not raised by a reader of a snapshot, which verifies it as it is', async () => {

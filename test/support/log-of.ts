@@ -5,7 +5,7 @@ import { formatVersion } from '../../src/kernel/format.ts'
 import { eventIdOf } from '../../src/kernel/ids.ts'
 import { KeyedLog } from '../../src/log/keyed/log.ts'
 import type { Store } from '../../src/log/keyed/store.ts'
-import type { Recorded, ViewWrite } from '../../src/log/log.ts'
+import type { NewMeta, Recorded, ViewWrite } from '../../src/log/log.ts'
 import { horizon, ReceiptBlocks } from '../../src/views/receipts.ts'
 import { recordedOf } from '../../src/writer/recorded.ts'
 import { testActor } from './ledger.ts'
@@ -53,11 +53,12 @@ export async function logOf<S extends Store = MemoryStore>(
   entries: readonly Entry[],
   {
     batchMax = 97,
+    meta = sampleMeta,
     store = new MemoryStore() as unknown as S,
     textOf,
-  }: { batchMax?: number; store?: S; textOf?: (entry: Entry) => string } = {},
+  }: { batchMax?: number; meta?: NewMeta; store?: S; textOf?: (entry: Entry) => string } = {},
 ): Promise<{ log: KeyedLog; store: S }> {
-  const log = await KeyedLog.create(store, sampleMeta)
+  const log = await KeyedLog.create(store, meta)
   const rows = new Map<string, Row>()
   const blocks = new ReceiptBlocks()
   let format = formatVersion

@@ -87,7 +87,8 @@ test('a proof and a growth with a quorum are verified; an old checkpoint that wa
   const proven = await verifyProof(documentOf(7, 200, note), trust)
   assert.ok(proven.ok && proven.authenticity === 'checked' && proven.witnesses?.length === 2)
   const proof = log.proof(100, 200).map(toHex)
-  assert.equal(await verifyGrowth(await log.checkpoint(100), note, proof, trust), { ok: true, from: 100, to: 200 })
+  const grown = await verifyGrowth(await log.checkpoint(100), note, proof, trust)
+  assert.ok(grown.ok && grown.from === 100 && grown.to === 200)
 })
 
 test('a wrong cosignature, and a policy that cannot be used, are failures', async () => {

@@ -3,6 +3,7 @@ import { isOperator } from '../../kernel/config.ts'
 import type { Command, Context, Decision, Refusal } from '../../kernel/decider.ts'
 import { refuse } from '../../kernel/decider.ts'
 import type { Entry } from '../../kernel/entry.ts'
+import { freeText } from '../../kernel/free-text.ts'
 import { limits } from '../../kernel/limits.ts'
 import { ledgerStream } from './stream.ts'
 
@@ -27,14 +28,14 @@ const adopted = z.strictObject({
   checkpoint: z.string().min(1).max(limits.keptCheckpointChars),
   ...head,
   lost: z.array(vkey).min(1).max(2),
-  reason: z.string().min(1).max(limits.reasonChars),
+  reason: freeText(z.string().min(1).max(limits.reasonChars)),
   statement,
   vkey,
 })
 const refused = z.strictObject({
   code: z.string(),
   command: z.string(),
-  message: z.string(),
+  message: freeText(z.string()),
 })
 
 /** The events of the ledger's keys, by type. */
