@@ -1,8 +1,9 @@
 import type { RestoredData } from '../domain/log/origin.ts'
 import { invariant } from '../errors.ts'
 import type { RecordedActor } from '../kernel/ids.ts'
+import { identitySeq } from '../log/identity.ts'
 import type { KeyedLog } from '../log/keyed/log.ts'
-import { identitySeq, type Meta, tokenOffset } from '../log/log.ts'
+import { type Meta, tokenOffset } from '../log/log.ts'
 import { entryAt, treeHeadOf } from '../log/tiles.ts'
 import { bareSequencer } from '../nouns/create.ts'
 

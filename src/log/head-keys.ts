@@ -1,7 +1,8 @@
 import { evolveKeys, type KeyState } from '../domain/log/keys.ts'
 import type { Entry } from '../kernel/entry.ts'
 import { missing } from './corrupt.ts'
-import { identitySeqs, type LogReader, type Meta, type TreeHeadFile } from './log.ts'
+import { identitySeqs } from './identity.ts'
+import type { LogReader, Meta, TreeHeadFile } from './log.ts'
 import { checkpointBy, keysOf } from './signer.ts'
 import { entryAt } from './tiles.ts'
 

@@ -22,6 +22,9 @@ test('everything has a default', () => {
     staging_cleanup: 'on_promotion',
     socket_auth: 'actor',
     workflows: { optimistic: false },
+    retention: { classes: {}, minimum: '183d' },
+    anchors: [],
+    anchor_every_s: 600,
   })
 })
 

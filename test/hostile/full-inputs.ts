@@ -135,7 +135,13 @@ export const fullInputs: Readonly<Record<string, readonly Make[]>> = {
   'audit.entries': [() => filters],
   'audit.list': [() => filters],
   'clock.reset': [() => ({ actor: becca, reason: 'a' })],
-  'config.reload': [async (_, { api }) => ({ actor: becca, sha256: (await api.config.check()).sha256 })],
+  'config.reload': [
+    async (_, { api }) => ({
+      actor: becca,
+      confirm_retention_minimum: '183d',
+      sha256: (await api.config.check()).sha256,
+    }),
+  ],
   'exports.approve': [
     ...[{ run_id: 'run_main_1' }, { case_id: 'CASE-17' }, { lock: 'guard' }].map((select) => (id: string) => {
       const bound = { bundle_kind: 'other', redaction, select }

@@ -1,9 +1,10 @@
 import { type Details, LockstepError } from '../../../errors.ts'
 import { toHex } from '../../../merkle/hash.ts'
+import { identitySeqs } from '../../identity.ts'
 import { decodeEntry } from '../../keyed/rows/codec.ts'
 import { entryKey } from '../../keyed/rows/keys.ts'
 import type { StoreReader } from '../../keyed/store.ts'
-import { identitySeqs, type Meta, type TreeHeadFile } from '../../log.ts'
+import type { Meta, TreeHeadFile } from '../../log.ts'
 
 /** Checks that the log once had each tree head in the head file. `origins` are its names. Errors: LEDGER_CORRUPT. */
 export function compareHeadFile(
