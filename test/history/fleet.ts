@@ -216,9 +216,10 @@ function heard(member: Member, text: string): void {
  */
 function attemptsOf(line: Line, kills: readonly Kill[], died: number | undefined): Operation[] {
   const { answer, from, input, name, process } = line
+  const asked = line.asked ?? from
   const ended = line.to ?? died ?? Infinity
-  const lost = kills.filter((kill) => kill.to > from && kill.from < ended)
-  const earlier = lost.map(({ to }): Operation => ({ name, process, from, input, to: Math.min(to, ended) }))
+  const lost = kills.filter((kill) => kill.to > asked && kill.from < ended)
+  const earlier = lost.map(({ to }): Operation => ({ name, process, from: asked, input, to: Math.min(to, ended) }))
   // A call that ends so says that nothing of it has happened.
   if (answer?.code === 'LEDGER_UNAVAILABLE') return [{ name, process, from, to: ended, input, answer }]
   if (answer !== undefined) return [...earlier, { name, process, from, to: ended, input, answer }]
