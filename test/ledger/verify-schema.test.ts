@@ -2,6 +2,7 @@ import { suite } from 'uvu'
 import { equal, is } from 'uvu/assert'
 import { layoutOf } from '../../src/disk/layout.ts'
 import { LockstepError } from '../../src/errors.ts'
+import { canonicalText, type Json } from '../../src/kernel/canonical.ts'
 import { defaultConfig } from '../../src/kernel/config.ts'
 import type { Entry } from '../../src/kernel/entry.ts'
 import { verifyLog } from '../../src/verify/verify.ts'
@@ -46,8 +47,11 @@ verification('an entry that does not match its schema and version is found, with
 })
 
 verification('a hash in upper case is accepted as the contract does, by the schema', async () => {
-  const upper = (entry: Entry) => ({ ...entry, data: { ...entry.data, request_hash_sha256: 'AB'.repeat(32) } })
-  is(await findingOf((entry) => JSON.stringify(entry.seq === 300 ? upper(entry) : entry)), 400)
+  const upper = ({ data, ...entry }: Entry) => {
+    const members = Object.entries({ ...data, request_hash_sha256: 'AB'.repeat(32) }).sort()
+    return canonicalText({ ...entry, data: Object.fromEntries(members) } as unknown as Json)
+  }
+  is(await findingOf((entry) => (entry.seq === 300 ? upper(entry) : JSON.stringify(entry))), 400)
 })
 
 verification('an entry that carries another seq than its place is found there', async () => {
