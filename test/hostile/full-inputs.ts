@@ -22,7 +22,7 @@ const artifact = {
   scope: 'case',
   storage_locator: 'files/a.wav',
 }
-const redaction = { notes: 'a', redaction_applied: false, redaction_profile_id: 'a' }
+const redaction = { notes: 'a', redaction_applied: true, redaction_profile_id: 'a', withheld: ['reason'] }
 const bundle = { approvals: ['apr_0123456789abcdef'], bundle_kind: 'other', redaction, size: 1 }
 const action = {
   action_type: 'tool_call',
@@ -140,6 +140,15 @@ export const fullInputs: Readonly<Record<string, readonly Make[]>> = {
       actor: becca,
       confirm_retention_minimum: '183d',
       sha256: (await api.config.check()).sha256,
+    }),
+  ],
+  'erasures.approve': [(id) => ({ ...asked(id), actor: becca, digests: ['a'.repeat(64)], reason: 'secret_leaked' })],
+  'erasures.erase': [
+    () => ({
+      actor: becca,
+      approval_id: 'era_0123456789abcdefghijk',
+      digests: ['a'.repeat(64)],
+      reason: 'secret_leaked',
     }),
   ],
   'exports.approve': [
@@ -315,6 +324,18 @@ export const fullInputs: Readonly<Record<string, readonly Make[]>> = {
   'runs.why': [() => ({ run_id: 'run_main_1' })],
   'staging.consume': [() => ({ directory: 'work', run_id: 'run_main_1', turn_id })],
   'staging.folder': [() => ({ run_id: 'run_main_1', turn_id })],
+  'keys.adopt': [() => ({ actor: becca, checkpoint: 'a', reason: 'a' })],
+  'keys.retire': [() => ({ actor: becca, vkey: 'a' })],
+  'keys.rotate': [() => ({ actor: becca })],
+  'retention.hold': [
+    ...[{ all: true }, { case_id: 'CASE-17' }, { class: 'work' }, { run_id: 'run_main_1' }].map(
+      (of) => (id: string) => {
+        return { ...asked(id), actor: becca, reason: 'a', ...of }
+      },
+    ),
+  ],
+  'retention.lift': [() => ({ actor: becca, hold_id: 'hld_0123456789abcdefghijk' })],
+  'retention.sweep': [() => ({ actor: becca })],
   'tokens.create': [(id) => newToken(id)],
   'tokens.list': [() => ({ cursor: `tok_${'0'.repeat(24)}` })],
   'tokens.revoke': [
