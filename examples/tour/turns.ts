@@ -66,11 +66,11 @@ function staleToken(): void {
     show: pick('name', 'token'),
   })
   const fresh = takeOver()
-  // Another run wrote this page, so the editor states the body that it has seen.
-  const seen = run(['stem', 'show', 'about', '--workflow', workflow], { show: pick('triplet') })
-  const { body_digest } = seen.triplet as { body_digest: string }
+  // Another run wrote this page, so the editor states what it has seen: body, links and manifest.
+  const seen = run(['stem', 'show', 'about', '--workflow', workflow], { show: pick('triplet_digest') })
+  const { triplet_digest } = seen as { triplet_digest: string }
   const taken = stage('turn-0001', { about: { version: 2 } }, [], editor)
-  writeFileSync(join(root, 'out', editor, 'turn-0001/_base.json'), JSON.stringify({ about: body_digest }))
+  writeFileSync(join(root, 'out', editor, 'turn-0001/_base.json'), JSON.stringify({ about: triplet_digest }))
   run([...asEditor, 'turn', 'apply', ...taken, '--guard', `site@${fresh.token}`], { isKey: true, show: promotion })
   const woken = run(
     [...asWriter, 'turn', 'promote', '--run', writer, '--turn', 'turn-0004', '--guard', `site@${stale.token}`],
