@@ -46,7 +46,7 @@ export class Source {
     }
   }
 
-  /** The entry at a seq with the objects that it names. `problem` says why there is none. */
+  /** The entry at a seq with the objects that it names. `problem` says why the entry is missing. */
   read(seq: number): Readable | { problem: string } {
     try {
       const key = keys.entryKey(seq)

@@ -17,8 +17,8 @@ export function isTrace({ traceparent, tracestate }: TraceContext): boolean {
 }
 
 /**
- * The trace that two headers, or two environment variables, name. Undefined if there is none, or if it is invalid: the
- * standard says that a call with an invalid trace is a call without one.
+ * The trace that two headers, or two environment variables, name. Undefined if it is missing or
+ * invalid: the standard says that a call with an invalid trace is a call without a trace.
  */
 export function traceOf(traceparent: string | undefined, tracestate: string | undefined): TraceContext | undefined {
   if (traceparent === undefined || !traceparentForm.test(traceparent)) return undefined

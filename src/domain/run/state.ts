@@ -38,7 +38,7 @@ export interface RunState extends RunFact {
   run_id: string
   /** What its successful writes to shared knowledge put out. */
   shared?: readonly ArtifactRef[]
-  /** The artifacts that open allows to write shared knowledge name; absent if there are none. */
+  /** Artifacts that open allows for writes to shared knowledge name. Absent if no such allow is open. */
   shareable?: readonly Shareable[]
   started: { at: string; host_id: string; lease_clock: LeaseClock } | null
   status: RunStatus

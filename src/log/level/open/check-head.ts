@@ -34,8 +34,8 @@ export async function checkHead(
 }
 
 /**
- * Checks that the private key, `key.pub` and the entries that name the ledger's keys agree. A private key that is missing or
- * cannot be read is reported when something is to be signed; reading goes on without it. Errors: LEDGER_CORRUPT.
+ * Checks that the private key, `key.pub` and the entries that name the ledger's keys agree. The open goes on
+ * without a private key: the first signature reports that it is missing or cannot be read. Errors: LEDGER_CORRUPT.
  */
 export async function checkKeys(log: KeyedLog, layout: Layout): Promise<void> {
   // The first entry of a new ledger is not there yet.
