@@ -35,7 +35,7 @@ export async function renameLedger(log: KeyedLog, { actor, by, identity, vkey }:
   const restored = (log.meta.restored ?? []).filter(({ seq }) => seq < size)
   const token_offset = tokenOffset({ ...log.meta, restored }) + tokensApart
   // Only an entry says who the ledger is: the meta row may have the name of an interrupted restore.
-  const named = await entryAt(log, identitySeq({ ...log.meta, restored }))
+  const named = await entryAt(log, identitySeq(log.meta, size))
   invariant(named !== undefined, 'an entry names the ledger')
   const { ledger_id, origin } = named.data as Pick<Meta, 'ledger_id' | 'origin'>
   const data: RestoredData = {

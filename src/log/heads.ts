@@ -1,4 +1,5 @@
 import { LockstepError } from '../errors.ts'
+import { OneByOne } from '../kernel/one-by-one.ts'
 import { signCheckpoint } from '../merkle/checkpoint.ts'
 import { fromHex, toHex } from '../merkle/hash.ts'
 import { type ConsistencyClaim, consistencyProof, verifyConsistency } from '../merkle/proofs.ts'
@@ -35,7 +36,8 @@ interface HeadsParts {
 export class Heads {
   readonly #parts: HeadsParts
   #last: HeadsParts['last']
-  #running: Promise<unknown> = Promise.resolve()
+  /** Only one write of the head file runs at a time. */
+  readonly #writes = new OneByOne()
   /** The step after the one that runs. Callers who come meanwhile share it. */
   #next: Promise<SignedHead> | undefined
   #giveUp: () => void = () => {}
@@ -79,7 +81,7 @@ export class Heads {
       return true
     } catch (error) {
       if (!(error instanceof Unsigned)) throw error
-      await this.#oneByOne(() => this.#keepUnsigned())
+      await this.#writes.run(() => this.#keepUnsigned())
       return false
     } finally {
       clearTimeout(timer)
@@ -87,18 +89,11 @@ export class Heads {
   }
 
   #step(): Promise<SignedHead> {
-    this.#next ??= this.#oneByOne(() => {
+    this.#next ??= this.#writes.run(() => {
       this.#next = undefined
       return this.#makeNewest()
     })
     return this.#next
-  }
-
-  /** Only one write of the head file runs at a time. */
-  #oneByOne<T>(work: () => Promise<T>): Promise<T> {
-    const done = this.#running.then(work)
-    this.#running = done.catch(() => {})
-    return done
   }
 
   async #makeNewest(): Promise<SignedHead> {

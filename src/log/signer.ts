@@ -13,7 +13,7 @@ import { toBase64 } from '../merkle/hash.ts'
 import { formatKeys, type KeyInForce, keysFrom, verifyHeadByKeys } from '../merkle/keys.ts'
 import type { NoteSigner } from '../merkle/note.ts'
 import { formatVkey, keyIdOf, type Parsed, parseVkey } from '../merkle/vkey.ts'
-import { identitySeqs } from './identity.ts'
+import { identitySeq } from './identity.ts'
 import type { Log, LogReader } from './log.ts'
 import { sha256 } from './sha256.ts'
 import { entryAt } from './tiles.ts'
@@ -28,7 +28,7 @@ type NamedLog = LogReader & Pick<Log, 'meta'>
 export async function keysOf(log: NamedLog): Promise<readonly KeyState[]> {
   const state = (await ledgerRow(log))?.state as LedgerState | undefined
   if (state?.keys !== undefined) return state.keys
-  const vkey = String((await entryAt(log, identitySeqs(log.meta, log.head().size).at(-1) ?? 0))?.data.vkey)
+  const vkey = String((await entryAt(log, identitySeq(log.meta, log.head().size)))?.data.vkey)
   return [{ vkey, from: 0, to: null }]
 }
 
@@ -83,7 +83,7 @@ export async function hasKey(log: Log, layout: Layout): Promise<boolean> {
   }
 }
 
-/** Errors: LEDGER_CORRUPT if `.lockstep/key` is none of the ledger's keys, FILE_DENIED. A missing file passes. */
+/** Errors: LEDGER_CORRUPT if `.lockstep/key` is not a key of the ledger, FILE_DENIED. A missing file passes. */
 export async function assertOwnKey(log: Log, layout: Layout): Promise<void> {
   const file = keyAt(layout, layout.key)
   if (file === undefined) return

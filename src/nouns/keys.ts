@@ -9,6 +9,7 @@ import type { Layout } from '../disk/layout.ts'
 import type { KeyState } from '../domain/log/keys.ts'
 import { LockstepError } from '../errors.ts'
 import type { Actor } from '../kernel/ids.ts'
+import { OneByOne } from '../kernel/one-by-one.ts'
 import type { Log } from '../log/log.ts'
 import { sha256 } from '../log/sha256.ts'
 import {
@@ -41,7 +42,7 @@ type Given<Schema extends z.ZodType> = z.output<Schema>
  */
 export class Keys implements Handlers<KeysApi> {
   readonly #core: Core
-  #last: Promise<unknown> = Promise.resolve()
+  readonly #changes = new OneByOne()
 
   constructor(core: Core) {
     this.#core = core
@@ -59,7 +60,7 @@ export class Keys implements Handlers<KeysApi> {
   }
 
   rotate({ actor }: Given<typeof shapes.rotate>): Promise<shapes.ChangedKey> {
-    return this.#oneByOne(async () => {
+    return this.#changes.run(async () => {
       const { layout, log } = this.#core
       await this.#ask('key.add', actor)
       const [old, other] = inForceOf(await keysOf(log))
@@ -79,7 +80,7 @@ export class Keys implements Handlers<KeysApi> {
   }
 
   retire({ actor, vkey }: Given<typeof shapes.retire>): Promise<shapes.ChangedKey> {
-    return this.#oneByOne(async () => {
+    return this.#changes.run(async () => {
       const { layout, log } = this.#core
       await this.#ask('key.retire', actor)
       const inForce = inForceOf(await keysOf(log))
@@ -100,7 +101,7 @@ export class Keys implements Handlers<KeysApi> {
   }
 
   adopt({ actor, checkpoint, reason }: Given<typeof shapes.adopt>): Promise<shapes.ChangedKey> {
-    return this.#oneByOne(async () => {
+    return this.#changes.run(async () => {
       const { layout, log } = this.#core
       await this.#ask('key.adopt', actor)
       await assertOwnKey(log, layout)
@@ -177,12 +178,6 @@ export class Keys implements Handlers<KeysApi> {
     const { size, vkey } = command.data
     return { seq: entries[0]?.seq ?? 0, size, vkey }
   }
-
-  #oneByOne<T>(work: () => Promise<T>): Promise<T> {
-    const next = this.#last.then(work)
-    this.#last = next.catch(() => {})
-    return next
-  }
 }
 
 /**
@@ -193,7 +188,6 @@ export async function settleKeyFiles(log: Log, layout: Layout): Promise<void> {
   const keys = await keysOf(log)
   if (keys.length === 1) return
   const held = keysIn(layout, log.meta.origin)
-  const lines = [...held].map(([vkey]) => vkey)
   try {
     const isEnded = (path: string) => {
       const key = keyAt(layout, path)
@@ -202,7 +196,7 @@ export async function settleKeyFiles(log: Log, layout: Layout): Promise<void> {
     }
     if (isEnded(layout.nextKey)) rmSync(layout.nextKey)
     if (isEnded(layout.key)) rmSync(layout.key)
-    const isNamed = keys.some(({ to, vkey }) => to === null && lines.includes(vkey))
+    const isNamed = keys.some(({ to, vkey }) => to === null && held.has(vkey))
     if (isNamed && !existsSync(layout.key)) renameSync(layout.nextKey, layout.key)
     syncFolder(layout.home)
   } catch (error) {

@@ -26,11 +26,12 @@ export async function answerBatch(exchange: Exchange, caller: Caller, calls: Cal
       details: { lines: lines.length },
     })
   }
+  const { trace: ofRequest } = exchange
   let queryChars = 0
   const answered = async (line: string, at: number): Promise<string> => {
     let name = 'unknown'
     try {
-      const { call, input, trace = exchange.trace } = callIn(line, at)
+      const { call, input, trace = ofRequest } = callIn(line, at)
       const operation = operationsByName.get(call)
       if (operation === undefined) throw new LockstepError('NOT_FOUND', `there is no operation ${call.slice(0, 100)}`)
       name = operation.name

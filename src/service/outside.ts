@@ -1,5 +1,3 @@
-import { readFileSync } from 'node:fs'
-import { resolve } from 'node:path'
 import { layoutOf } from '../disk/layout.ts'
 import { LockstepError } from '../errors.ts'
 import { limits } from '../kernel/limits.ts'
@@ -8,7 +6,7 @@ import { isSignatureOf } from '../log/signer.ts'
 import { verifyQuorum, type WitnessPolicy } from '../merkle/witness-policy.ts'
 import { sendToAnchor } from '../witness/anchors.ts'
 import { newestQuorum } from '../witness/kept-notes.ts'
-import { policyIn, syncWitnesses } from '../witness/sync.ts'
+import { configuredPolicy, syncWitnesses } from '../witness/sync.ts'
 import type { Log } from './log.ts'
 
 /** What is known outside of the ledger about its newest checkpoints. */
@@ -87,7 +85,7 @@ export class Outside {
 
   async #witness(file: string): Promise<void> {
     const layout = layoutOf(this.#ledger.dir)
-    const policy = await policyIn(readFileSync(resolve(layout.root, file), 'utf8'), file)
+    const policy = await configuredPolicy(layout, file)
     try {
       const { is_quorum, size, witnesses } = await syncWitnesses(this.#ledger, { layout, policy })
       const failing = witnesses.filter(({ status }) => status !== 'cosigned')

@@ -1,4 +1,7 @@
+import { readFileSync } from 'node:fs'
+import { resolve } from 'node:path'
 import type { Api } from '../api/api.ts'
+import { fileError } from '../disk/durable.ts'
 import type { Layout } from '../disk/layout.ts'
 import { LockstepError } from '../errors.ts'
 import { limits } from '../kernel/limits.ts'
@@ -53,6 +56,21 @@ export async function policyIn(text: string, file: string): Promise<WitnessPolic
   const policy = await parseWitnessPolicy(text, sha256)
   if (policy.ok) return policy.value
   throw new LockstepError('INVALID_INPUT', `${file}: ${policy.reason}`, { details: { file } })
+}
+
+/**
+ * The policy in the file that a configuration names, relative to the root. Errors: INVALID_INPUT, NOT_FOUND, FILE_DENIED,
+ * FILE_FAILED.
+ */
+export async function configuredPolicy({ root }: Pick<Layout, 'root'>, file: string): Promise<WitnessPolicy> {
+  const path = resolve(root, file)
+  let text: string
+  try {
+    text = readFileSync(path, 'utf8')
+  } catch (error) {
+    throw fileError(error, `reading the policy of witnesses ${path}`)
+  }
+  return policyIn(text, path)
 }
 
 /**

@@ -6,6 +6,7 @@ import type { TurnEventData } from '../../domain/turn/events.ts'
 import type { Pinned } from '../../domain/turn/pin.ts'
 import type { Config } from '../../kernel/config.ts'
 import type { Entry } from '../../kernel/entry.ts'
+import { OneByOne } from '../../kernel/one-by-one.ts'
 import type { Log } from '../../log/log.ts'
 import { PastView } from '../../views/past-view.ts'
 import { SovereignView } from '../../views/sovereign-view.ts'
@@ -47,7 +48,7 @@ export class WorkspaceFiles {
   #seen: number | undefined
   /** Folders from which the files left by a crash were removed. */
   readonly #cleared = new Set<string>()
-  #work: Promise<unknown> = Promise.resolve()
+  readonly #work = new OneByOne()
 
   constructor(root: string, settings: () => Config, log: Log) {
     this.#root = root
@@ -67,12 +68,12 @@ export class WorkspaceFiles {
 
   /** Writes a promotion and all later ones to the files. Errors: FILE_DENIED, DISK_FULL, FILE_FAILED. */
   follow(entry: Entry): Promise<void> {
-    return this.#inTurn(() => this.#follow(entry))
+    return this.#work.run(() => this.#follow(entry))
   }
 
   /** Writes or removes the files of a pin. Errors: see `follow`. */
   followPin({ data, type }: Entry): Promise<void> {
-    return this.#inTurn(() => {
+    return this.#work.run(() => {
       const { name, workspace } = data as Pinned
       if (type === 'turn.unpinned') return removePin(this.folder(workspace), name)
       return this.#writePin(workspace, data as Pinned)
@@ -86,7 +87,7 @@ export class WorkspaceFiles {
 
   /** Writes all files of a workspace and its pins again, from the ledger alone. Errors: see `follow`. */
   rebuild(workspace: string, pins: readonly PinOnDisk[]): Promise<void> {
-    return this.#inTurn(async () => {
+    return this.#work.run(async () => {
       for (const pin of pins) await this.#writePin(workspace, pin, true)
       const view = await SovereignView.open(this.#log)
       try {
@@ -101,7 +102,7 @@ export class WorkspaceFiles {
 
   /** Compares the files of a workspace and its pins with the ledger, byte by byte. Errors: VERIFY_FAILED. */
   check(workspace: string, pins: readonly PinOnDisk[]): Promise<CheckedFiles> {
-    return this.#inTurn(async () => {
+    return this.#work.run(async () => {
       let pinned = 0
       for (const { name, size } of pins) {
         const past = await PastView.at(this.#log, size, workspace)
@@ -125,7 +126,7 @@ export class WorkspaceFiles {
    * written again without it. The current trees have none, because current objects are not erased.
    */
   forget(isErased: HasErased, pins: readonly (PinOnDisk & { workspace: string })[]): Promise<void> {
-    return this.#inTurn(async () => {
+    return this.#work.run(async () => {
       for (const folder of workspaceFolders(join(this.#root, this.#settings().workspace_dir))) await dropEarlier(folder)
       for (const { name, size, workspace } of pins) {
         if (await isErased(this.pinFolder(workspace, name))) await this.#writePin(workspace, { name, size }, true)
@@ -136,12 +137,6 @@ export class WorkspaceFiles {
   /** Checked for each tree, because most processes that open a ledger never write one. */
   get #disk(): Disk {
     return { ignoresCase: ignoresCase(this.#root) }
-  }
-
-  #inTurn<T>(work: () => Promise<T>): Promise<T> {
-    const done = this.#work.then(work)
-    this.#work = done.catch(() => {})
-    return done
   }
 
   async #follow(entry: Entry): Promise<void> {

@@ -1,6 +1,3 @@
-import { readFileSync } from 'node:fs'
-import { resolve } from 'node:path'
-import { fileError } from '../../disk/durable.ts'
 import type { WitnessedFile } from '../../domain/export/manifest.ts'
 import { sha256 } from '../../log/sha256.ts'
 import { isSignatureOf } from '../../log/signer.ts'
@@ -9,7 +6,7 @@ import { toHex } from '../../merkle/hash.ts'
 import { consistencyProof } from '../../merkle/proofs.ts'
 import { verifyQuorum, type WitnessPolicy } from '../../merkle/witness-policy.ts'
 import { newestQuorum } from '../../witness/kept-notes.ts'
-import { policyIn } from '../../witness/sync.ts'
+import { configuredPolicy } from '../../witness/sync.ts'
 import type { Core } from '../../writer/core.ts'
 import type { Growth, Kept, KeptHead } from '../kept-checkpoints.ts'
 import type { Texts } from './bundle-read.ts'
@@ -24,7 +21,7 @@ export async function witnessedFilesOf(core: Core, size: number): Promise<Map<Wi
   const { config, layout, log } = core
   if (config.witness === undefined) return undefined
   const { origin } = log.meta
-  const kept = await newestQuorum(layout, { origin, policy: await configured(core, config.witness.policy) })
+  const kept = await newestQuorum(layout, { origin, policy: await configuredPolicy(layout, config.witness.policy) })
   const head = log.head()
   if (kept === undefined || kept.checkpoint.size > head.size) return undefined
   const [from = 0, to = 0] = [kept.checkpoint.size, size].sort((left, right) => left - right)
@@ -33,17 +30,6 @@ export async function witnessedFilesOf(core: Core, size: number): Promise<Map<Wi
     ['witnessed/checkpoint', kept.note],
     ['witnessed/consistency.json', `${JSON.stringify({ from, proof: proof.map(toHex), to })}\n`],
   ])
-}
-
-async function configured({ layout }: Core, file: string): Promise<WitnessPolicy> {
-  const path = resolve(layout.root, file)
-  let text: string
-  try {
-    text = readFileSync(path, 'utf8')
-  } catch (error) {
-    throw fileError(error, `reading the policy of witnesses ${path}`)
-  }
-  return policyIn(text, path)
 }
 
 /** A witness that cosigned, and the time in seconds since 1970. */
