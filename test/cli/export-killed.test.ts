@@ -1,6 +1,6 @@
-import { spawn } from 'node:child_process'
+import { spawn, spawnSync } from 'node:child_process'
 import { once } from 'node:events'
-import { existsSync, mkdirSync, readdirSync, writeFileSync } from 'node:fs'
+import { mkdirSync, readdirSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { pathToFileURL } from 'node:url'
 import { suite } from 'uvu'
@@ -28,14 +28,20 @@ async function ledgerOf(size: number): Promise<string> {
   return root
 }
 
-/** Starts an export that stops in the middle, and resolves once it writes. */
-async function writing(root: string, folder: string, file: string) {
+/** Starts an export that stops itself in the middle of its writing, and resolves once it has stopped. */
+async function writing(root: string, file: string) {
   const preload = pathToFileURL(join(project, 'test/support/stop-at-proofs.mjs')).href
   const argv = ['--import', preload, main, '--dir', root, ...words(file)]
   const child = spawn(process.execPath, argv, { stdio: 'ignore' })
   const exited = once(child, 'exit')
-  await until('it writes', () => readdirSync(folder).some((name) => existsSync(join(folder, name, 'proofs'))))
+  // Its file of proofs is there before it stops: a SIGCONT sent in between would be lost, and the export never end.
+  await until('it has stopped', () => stateOf(child.pid).startsWith('T'))
   return { child, exited }
+}
+
+/** The state of a process as `ps` shows it; empty once it has ended. */
+function stateOf(pid: number | undefined): string {
+  return spawnSync('ps', ['-o', 'state=', '-p', String(pid)], { encoding: 'utf8' }).stdout.trim()
 }
 
 /** How many entries a bundle proves. */
@@ -51,7 +57,7 @@ killed('that is killed leaves a run that fails at the next command, and no file'
   mkdirSync(`${file}.tmp`)
   writeFileSync(join(folder, '.lockstep-export-other.tmp'), '')
   for (const signal of ['SIGKILL', 'SIGINT'] as const) {
-    const { child, exited } = await writing(root, folder, file)
+    const { child, exited } = await writing(root, file)
     child.kill(signal)
     child.kill('SIGCONT')
     equal(await exited, [null, signal])
@@ -69,7 +75,7 @@ killed('that is killed leaves a run that fails at the next command, and no file'
 killed('holds the ledger only before and after it writes', async () => {
   const [root, folder] = [await ledgerOf(entries), temporaryRoot()]
   const file = join(folder, 'bundle.tar.gz')
-  const { child, exited } = await writing(root, folder, file)
+  const { child, exited } = await writing(root, file)
   // It cannot be waited for, so the ledger is free or this fails at once.
   const acquired = await lockstep(['--dir', root, '--open-wait', '0', 'lock', 'acquire', 'a', '--holder', 'a'])
   is(acquired.status, 0, acquired.stdout)
