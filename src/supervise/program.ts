@@ -13,18 +13,19 @@ export function programOf(name: string, env: NodeJS.ProcessEnv): Program | undef
   if (name === '') return undefined
   const folders = name.includes('/') ? [''] : (env.PATH ?? defaultPath).split(':')
   for (const folder of folders) {
-    const found = resolve(folder, name)
-    if (!isProgram(found)) continue
-    return { found: join(realpathSync(dirname(found)), basename(found)), real: realpathSync(found) }
+    const program = programAt(resolve(folder, name))
+    if (program !== undefined) return program
   }
   return undefined
 }
 
-function isProgram(path: string): boolean {
+/** The program at a path; undefined if there is no file there that this process may run. */
+function programAt(path: string): Program | undefined {
   try {
     accessSync(path, constants.X_OK)
-    return statSync(path).isFile()
+    if (!statSync(path).isFile()) return undefined
+    return { found: join(realpathSync(dirname(path)), basename(path)), real: realpathSync(path) }
   } catch {
-    return false
+    return undefined
   }
 }

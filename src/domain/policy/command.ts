@@ -33,4 +33,3 @@ export const commandSchema = z
   })
   .refine(({ argv, argv_sha256 }) => (argv === undefined) !== (argv_sha256 === undefined), 'needs argv or argv_sha256')
   .refine(({ argv = [] }) => JSON.stringify(argv).length <= limits.commandChars, 'argv is too long')
-

@@ -16,15 +16,17 @@ const table = pattern(/^[A-Za-z][A-Za-z0-9_.-]{0,119}\*?$/, 'A-Z a-z 0-9 _ . -')
 const word = z
   .string()
   .regex(/^[a-z][a-z0-9_]{0,79}$/, 'must begin with a lower-case letter and have at most 80 of a-z 0-9 _')
+function isProgramPattern(text: string): boolean {
+  if (text.slice(0, -1).includes('*')) return false
+  return absolutePath.test(text) || /^[A-Za-z0-9_][A-Za-z0-9_.+-]{0,119}\*?$/.test(text)
+}
+
 /** A program in a folder of the system by its name, or any program by its path. */
 const program = z
   .string()
   .max(limits.programChars)
   .refine(noNul, 'must be well-formed Unicode without NUL')
-  .refine(
-    (text) => /^[A-Za-z0-9_][A-Za-z0-9_.+-]{0,119}\*?$/.test(text) || absolutePath.test(text),
-    'must be a name such as npm, or an absolute path without . and .., and may end in *',
-  )
+  .refine(isProgramPattern, 'must be a name such as npm, or an absolute path without . and .., and may end in *')
 /** The arguments of a program, each as it is or up to a `*`. `**` at the end stands for any further ones. */
 const args = z
   .array(z.string().max(limits.reasonChars).refine(noNul, 'must be well-formed Unicode without NUL'))
