@@ -2,10 +2,10 @@ import * as z from 'zod'
 import { defineAggregate, stream } from '../../kernel/aggregate.ts'
 import { leaseClockSchema } from '../../kernel/clock.ts'
 import type { Command, Context, Decision } from '../../kernel/decider.ts'
-import { type SeatChange, seatChangeSchema, withChange } from '../../kernel/seat-changes.ts'
+import { seatChangeSchema, withChange } from '../../kernel/seat-changes.ts'
 
 /** The stream of the changes of the writer. */
-export const seatStream = 'seat'
+const seatStream = 'seat'
 
 /**
  * A node took the writer's seat. `epoch` fences every earlier writer. `system` and `timeline` name the history of the
@@ -57,9 +57,4 @@ function evolve(state: SeatState | undefined, entry: { data: unknown }): SeatSta
   const is_failover = state?.system !== system || state.timeline !== timeline
   const changes = withChange(state?.changes ?? [], { at_ms: lease_clock.boot_ms, is_failover })
   return { changes: [...changes], system, timeline }
-}
-
-/** The changes of the writer that may still extend a lease, by the state of the seat. */
-export function changesIn(state: unknown): readonly SeatChange[] {
-  return state === undefined ? [] : seatState.parse(state).changes
 }
