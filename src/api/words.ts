@@ -225,12 +225,6 @@ export const words: { readonly [member: string]: Hint } = {
   bundle_description: { about: 'What the bundle is.', flag: 'description' },
   redaction: { about: 'What was removed from the content before the export.' },
   effects: { about: 'Side effects of the action, in the words that lanes use to prohibit them.', flag: 'effect' },
-  command: { about: 'What a tool call runs. A lane can bind a tool to programs and arguments.' },
-  argv: { about: 'The words of the command, the name of the program first.' },
-  argv_sha256: { about: 'The SHA-256 of the RFC 8785 form of `{"command": argv}`, for an argv that is not stated.' },
-  program: { about: 'The program that argv names, as it was found on the machine that runs it.' },
-  found: { about: 'The path where the program was found, with the links of its folder resolved.' },
-  real: { about: 'The path that this leads to, with all links resolved.' },
   scope: { about: 'Facts about the action. The lane says which of them are required.' },
   record_file: { about: 'The file of the record, beside the archive.' },
 

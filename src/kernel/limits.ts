@@ -19,11 +19,6 @@ export const limits = {
   policyDepthMax: 32,
   /** The size of both policy texts in JSON, up to which the entry contains them. */
   policyInlineBytes: 24 * 1024,
-  /** The command of a tool call: its number of words, and their JSON text in UTF-16 code units. */
-  commandWordsMax: 1_000,
-  commandChars: 8 * 1024,
-  /** The path of a program that an action or a lane names, in UTF-16 code units. */
-  programChars: 1_024,
   /** A tool's request whose hash is recorded: its RFC 8785 text in UTF-16 code units, and its nesting depth. */
   requestChars: 16 * 1024 * 1024,
   requestDepthMax: 64,

@@ -16,7 +16,7 @@ import {
 import { isPin } from './content.ts'
 import { checkEffects, checkInputs, checkOutputs } from './effects.ts'
 import type { Lane, Policy } from './policy.ts'
-import { programRule } from './programs.ts'
+import { checkProgram, programRule } from './programs.ts'
 
 /**
  * The verdict on a run or an action. A deny has the reason of the first failed check, the rules of all failed checks in
@@ -68,6 +68,7 @@ function* checksOf({ action, policy: inForce, pinned: policy = inForce, run }: Q
   const lane = policy?.lanes.get(action.lane_id)
   if (lane === undefined) return
   yield* checkAction(lane, action)
+  yield* checkProgram(lane, action)
   yield* checkScope(run, lane, action)
   yield* checkEffects(run, lane, action)
 }

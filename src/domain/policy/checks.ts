@@ -3,7 +3,6 @@ import type { PrivilegedAction, RunKind, RunStatus } from '../../kernel/vocabula
 import type { Action } from './action.ts'
 import { isPin } from './content.ts'
 import { isPromotionLane, type Lane, type Policy, standsFor } from './policy.ts'
-import { checkProgram } from './programs.ts'
 import { isGiven, isStated } from './stated.ts'
 
 /** The reason of a deny, as one word. */
@@ -112,7 +111,6 @@ export function* checkAction(lane: Lane, action: Action): Generator<Failed> {
   // The contract demands audit (Run Lifecycle, Contract v1, section 6), and the ledger records every action.
   if (!lane.audit.required) yield { reason: 'forbidden', rule: `lane:${lane.lane_id}/audit/required` }
   if (!isListed(lane, action)) yield { reason: 'not_permitted', rule: grantOf(lane, action) }
-  yield* checkProgram(lane, action)
 }
 
 /** The rule that decides on an action: the list of the lane that must name its target. */

@@ -24,7 +24,7 @@ function isProgramPattern(text: string): boolean {
 /** A program in a folder of the system by its name, or any program by its path. */
 const program = z
   .string()
-  .max(limits.programChars)
+  .max(limits.reasonChars)
   .refine(noNul, 'must be well-formed Unicode without NUL')
   .refine(isProgramPattern, 'must be a name such as npm, or an absolute path without . and .., and may end in *')
 /** The arguments of a program, each as it is or up to a `*`. `**` at the end stands for any further ones. */

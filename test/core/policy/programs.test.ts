@@ -93,7 +93,7 @@ const refused: [title: string, command: object][] = [
   ['a NUL in a word', { argv: ['npm', 'te\0st'], program: npm }],
   ['half of a character', { argv: ['npm', '\ud800'], program: npm }],
   ['no words', { argv: [], program: npm }],
-  ['too many words', { argv: Array.from({ length: 1_001 }, () => 'a') }],
+  ['too many words', { argv: Array.from({ length: 2_100 }, () => 'a') }],
   ['too long words', { argv: Array.from({ length: 9 }, () => 'x'.repeat(1_000)) }],
   ['words and a digest', { argv: ['npm'], argv_sha256: 'ab'.repeat(32) }],
   ['neither words nor a digest', { program: npm }],
