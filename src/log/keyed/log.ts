@@ -178,6 +178,10 @@ export class KeyedLog extends KeyedReader implements Log {
     return { outcome: 'done' }
   }
 
+  async follow(): Promise<StoredHead> {
+    return this.#head
+  }
+
   async keepCursors(cursors: Cursors): Promise<void> {
     const batch: StoreBatch = { puts: [], deletes: [] }
     const head = { ...this.#tail, cursors }

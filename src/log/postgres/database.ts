@@ -1,0 +1,119 @@
+import type { Client, ClientConfig, Pool } from 'pg'
+import { limits } from '../../kernel/limits.ts'
+import { databaseError } from './errors.ts'
+
+/** What runs a statement: a connection, or a pool of them. Errors: those of `databaseError`. */
+export interface Queries {
+  query<R>(text: string, values: readonly unknown[]): Promise<{ rows: R[] }>
+}
+
+/** A connection of its own. */
+export interface Session extends Queries {
+  /** Lets go of the connection, whatever state it is in. */
+  end(): Promise<void>
+}
+
+/** Makes a client. A test gives one that fails. */
+export type Connect = (config: ClientConfig) => Promise<Client>
+
+/**
+ * A PostgreSQL database. Reads share a few connections. An append has a connection of its own, without any limit on the
+ * time of a statement, because a cancelled statement may be durable.
+ */
+export class Database implements Queries {
+  /** Runs a statement on any connection. It reads, or changes something that may be done twice. */
+  readonly query: Queries['query']
+  readonly #config: ClientConfig
+  readonly #connect: Connect
+  readonly #pool: Pool
+
+  private constructor(config: ClientConfig, pool: Pool, connect: Connect) {
+    this.#config = config
+    this.#connect = connect
+    this.#pool = pool
+    this.query = queryOf((query) => pool.query(query))
+    // A connection that fails while it is idle is replaced by the next query.
+    pool.on('error', () => {})
+  }
+
+  /** Nothing is connected yet. The driver is loaded on first use. */
+  static async of(config: ClientConfig, connect: Connect = connected): Promise<Database> {
+    const { default: pg } = await import('pg')
+    const whole = { connectionTimeoutMillis: limits.databaseConnectMillisMax, keepAlive: true, ...config }
+    return new Database(whole, new pg.Pool({ ...whole, max: limits.databaseReadersMax }), connect)
+  }
+
+  /** A connection on which statements are sent without waiting for the answers to earlier ones. */
+  async pipelined(): Promise<Session> {
+    const client = await this.#connect({ ...this.#config, pipeline: true }).catch(refused)
+    const session = sessionOf(client)
+    try {
+      await session.query('SET statement_timeout = 0', [])
+      await session.query('SET lock_timeout = 0', [])
+      return session
+    } catch (error) {
+      await session.end()
+      throw error
+    }
+  }
+
+  /** A connection that sees the database as it is now, whatever others write, until it is ended. */
+  async snapshot(): Promise<Session> {
+    const session = sessionOf(await this.#connect(this.#config).catch(refused))
+    try {
+      await session.query('BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY', [])
+      await session.query('SELECT 1 FROM lockstep.version', [])
+      return session
+    } catch (error) {
+      await session.end()
+      throw error
+    }
+  }
+
+  async close(): Promise<void> {
+    await this.#pool.end()
+  }
+}
+
+async function connected(config: ClientConfig): Promise<Client> {
+  const { default: pg } = await import('pg')
+  const client = new pg.Client(config)
+  // Every statement that waits is told of the failure, too.
+  client.on('error', () => {})
+  await client.connect()
+  return client
+}
+
+function sessionOf(client: Client): Session {
+  return {
+    query: queryOf((query) => client.query(query)),
+    end: () => client.end().catch(() => {}),
+  }
+}
+
+interface Named {
+  name?: string
+  text: string
+  values: unknown[]
+}
+
+function queryOf(run: (query: Named) => Promise<{ rows: unknown[] }>): Queries['query'] {
+  return async <R>(text: string, values: readonly unknown[]) => {
+    const named = values.length === 0 ? {} : { name: nameOf(text) }
+    const { rows } = await run({ ...named, text, values: [...values] }).catch(refused)
+    return { rows: rows as R[] }
+  }
+}
+
+function refused(cause: unknown): never {
+  throw databaseError(cause)
+}
+
+/** Statements are prepared once for each connection, under names of their own. */
+const names = new Map<string, string>()
+
+function nameOf(text: string): string {
+  const known = names.get(text) ?? `lockstep_${names.size}`
+  names.set(text, known)
+  return known
+}
