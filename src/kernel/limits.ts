@@ -224,6 +224,13 @@ export const limits = {
   drainMillisMax: 2_000,
   /** The service ends expired leases this often: it recovers this many locks, and examines this many running runs. */
   sweepMillis: 30_000,
+  /**
+   * The writer's seat in a database: how long it lasts, how often it is extended, and how long before its end the writer
+   * stops to answer.
+   */
+  seatMillis: 3_000,
+  seatRenewMillis: 1_000,
+  seatMarginMillis: 500,
   sweepLocksMax: 64,
   sweepRunsMax: 512,
   sweepTokensMax: 512,
