@@ -225,6 +225,15 @@ export const limits = {
   /** The service ends expired leases this often: it recovers this many locks, and examines this many running runs. */
   sweepMillis: 30_000,
   /**
+   * A database: how long it may take to connect, how many connections read, how long an append may go unanswered before
+   * the connection counts as lost, and how long and how often another connection is tried then.
+   */
+  databaseConnectMillisMax: 5_000,
+  databaseReadersMax: 4,
+  appendSilenceMillisMax: 5_000,
+  appendRecoverMillisMax: 10_000,
+  appendRecoverPauseMillis: 100,
+  /**
    * The writer's seat in a database: how long it lasts, how often it is extended, and how long before its end the writer
    * stops to answer.
    */

@@ -121,11 +121,7 @@ function erasedBefore(reader: AtHand, note: number): NonNullable<Note['erased']>
  * Erases an object: a mark with the seq of the entry takes the place of its first piece. So a missing object is told
  * from an erased one with one read. The first byte of a mark occurs in no UTF-8 text.
  */
-export function putMark(
-  batch: StoreBatch,
-  reader: AtHand,
-  { digest, seq }: { digest: string; seq: number },
-): void {
+export function putMark(batch: StoreBatch, reader: AtHand, { digest, seq }: { digest: string; seq: number }): void {
   const key = keys.objectKey(digest, 0)
   const value = reader.get(key)
   const pieces = (value && markIn(key, value)?.pieces) ?? [...piecesAt(reader, digest)].length

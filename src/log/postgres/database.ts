@@ -9,8 +9,10 @@ export interface Queries {
 
 /** A connection of its own. */
 export interface Session extends Queries {
-  /** Lets go of the connection, whatever state it is in. */
+  /** Ends the connection after what was sent. */
   end(): Promise<void>
+  /** Lets go of the connection at once. Nothing is cancelled: what was sent may still be executed. */
+  destroy(): void
 }
 
 /** Makes a client. A test gives one that fails. */
@@ -88,6 +90,7 @@ function sessionOf(client: Client): Session {
   return {
     query: queryOf((query) => client.query(query)),
     end: () => client.end().catch(() => {}),
+    destroy: () => client.connection.stream.destroy(),
   }
 }
 

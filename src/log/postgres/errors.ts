@@ -17,7 +17,10 @@ const meanings: readonly [begins: string, meaning: Meaning][] = [
   ['3F000', unavailable('the database has no schema of Lockstep', initFirst)],
   ['42P01', unavailable('the database has no schema of Lockstep, or another version of it', initFirst)],
   ['42703', unavailable('the schema of the database has another version', 'Run "lockstep engine upgrade".')],
-  ['42501', unavailable('the role may not do this', 'Grant the role the rights of the writer: "lockstep engine init".')],
+  [
+    '42501',
+    unavailable('the role may not do this', 'Grant the role the rights of the writer: "lockstep engine init".'),
+  ],
   ['25006', unavailable('the server is read-only: it is a standby', 'Connect to the primary.')],
   ['53100', { code: 'DISK_FULL', what: 'the disk of the database is full', hint: 'Free space and try again.' }],
   ['53300', unavailable('PostgreSQL takes no more connections', 'Raise max_connections, or use a pooler.')],

@@ -5,8 +5,8 @@ import { encode, encodeEntry, seal } from '../keyed/rows/codec.ts'
 import type { StoredHead } from '../keyed/rows/head-row.ts'
 import * as keys from '../keyed/rows/keys.ts'
 import type { PairReader, Range, StoreReader } from '../keyed/store.ts'
-import { heldTexts } from './entries.ts'
 import type { Queries } from './database.ts'
+import { heldTexts } from './entries.ts'
 
 type Pair = [key: Uint8Array, value: Uint8Array]
 type Pages = AsyncGenerator<Pair[]>
@@ -60,7 +60,10 @@ export class Pairs implements PairReader {
       [level, index],
     )
     if (rows.length === 0) return undefined
-    return wholeTile(rows.map(({ first }) => first), rows.map(({ hashes }) => hashes))
+    return wholeTile(
+      rows.map(({ first }) => first),
+      rows.map(({ hashes }) => hashes),
+    )
   }
 
   /** The values under keys of rows, of notes and of the identity, and the pieces of objects, with one round trip. */
@@ -97,7 +100,11 @@ export class Pairs implements PairReader {
     for (const kind of reverse ? kindsInOrder.toReversed() : kindsInOrder) {
       const [from, to] = [Buffer.of(kind), Buffer.of(kind + 1)]
       if (Buffer.compare(lt, from) <= 0 || Buffer.compare(gte, to) >= 0) continue
-      const range = { gte: Buffer.compare(gte, from) > 0 ? gte : from, lt: Buffer.compare(lt, to) < 0 ? lt : to, reverse }
+      const range = {
+        gte: Buffer.compare(gte, from) > 0 ? gte : from,
+        lt: Buffer.compare(lt, to) < 0 ? lt : to,
+        reverse,
+      }
       for await (const page of this.#pagesOf(kind, range, left)) {
         const some = page.slice(0, left)
         left -= some.length
@@ -159,7 +166,8 @@ export class Pairs implements PairReader {
       const page: [number, StoredEntry][] = []
       for (const { count, lines, seq, texts } of rows) {
         const split = lines.split('\n')
-        if (split.length !== count) throw corrupt(`the batch at seq ${seq} has ${split.length} lines, not ${count}`, { seq })
+        if (split.length !== count)
+          throw corrupt(`the batch at seq ${seq} has ${split.length} lines, not ${count}`, { seq })
         const held = texts?.split('\n')
         split.forEach((text, at) => {
           if (seq + at < from || seq + at >= to) return
@@ -168,7 +176,10 @@ export class Pairs implements PairReader {
         next = seq + count
       }
       if (page.length > 0) yield page
-      batches = Math.max(1, Math.min(pageBatchesMax, Math.floor((rows.length * pageEntries) / Math.max(1, page.length))))
+      batches = Math.max(
+        1,
+        Math.min(pageBatchesMax, Math.floor((rows.length * pageEntries) / Math.max(1, page.length))),
+      )
     }
   }
 

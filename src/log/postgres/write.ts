@@ -1,6 +1,6 @@
+import { hashBytes } from '../../merkle/hash.ts'
 import type { Tile } from '../../merkle/tiles.ts'
 import { tileWidth } from '../../merkle/tiles.ts'
-import { hashBytes } from '../../merkle/hash.ts'
 import { digestOfObjectKey, kindOf } from '../keyed/rows/keys.ts'
 import type { StoreBatch } from '../keyed/store.ts'
 import type { Cursors, Recorded } from '../log.ts'
@@ -43,7 +43,11 @@ export interface Done {
 export function appendOf(ledgerId: string, head: AppendedHead, changes: Changes): Statement {
   const { after, before, leaseMillis } = head
   const to = new StatementBuilder(ledgerId)
-  const [size, root, epoch] = [to.value(before.size, 'bigint'), to.value(before.root, 'bytea'), to.value(before.epoch, 'bigint')]
+  const [size, root, epoch] = [
+    to.value(before.size, 'bigint'),
+    to.value(before.root, 'bytea'),
+    to.value(before.epoch, 'bigint'),
+  ]
   const { recorded = [], tiles = [] } = changes
   to.part(
     'h',
@@ -80,10 +84,22 @@ function tilesSql(to: StatementBuilder, tiles: readonly Tile[], sizeBefore: numb
     return { first, hashes: hashes.subarray(first * hashBytes), index, level }
   })
   const list = [
-    to.value(pieces.map(({ level }) => level), 'smallint[]'),
-    to.value(pieces.map(({ index }) => index), 'bigint[]'),
-    to.value(pieces.map(({ first }) => first), 'smallint[]'),
-    to.value(pieces.map(({ hashes }) => bufferOf(hashes)), 'bytea[]'),
+    to.value(
+      pieces.map(({ level }) => level),
+      'smallint[]',
+    ),
+    to.value(
+      pieces.map(({ index }) => index),
+      'bigint[]',
+    ),
+    to.value(
+      pieces.map(({ first }) => first),
+      'smallint[]',
+    ),
+    to.value(
+      pieces.map(({ hashes }) => bufferOf(hashes)),
+      'bytea[]',
+    ),
   ]
   return `INSERT INTO lockstep.tile SELECT $1, u.* FROM h, unnest(${list.join(', ')}) AS u`
 }
@@ -114,8 +130,14 @@ class StatementBuilder {
     this.#putObjects(puts.filter(([key]) => isObject(key)))
     this.#deleteObjects(deletes.filter(isObject))
     if (marked.length > 0) {
-      const digests = this.value(marked.map((digest) => Buffer.from(digest, 'hex')), 'bytea[]')
-      this.part('m', `DELETE FROM lockstep.object o USING h WHERE o.ledger_id = $1 AND o.digest = ANY(${digests}) AND o.piece > 0`)
+      const digests = this.value(
+        marked.map((digest) => Buffer.from(digest, 'hex')),
+        'bytea[]',
+      )
+      this.part(
+        'm',
+        `DELETE FROM lockstep.object o USING h WHERE o.ledger_id = $1 AND o.digest = ANY(${digests}) AND o.piece > 0`,
+      )
     }
     if (cursors !== undefined) {
       const [node, all] = [this.value(cursors.node, 'text'), this.value(JSON.stringify(cursors.cursors), 'jsonb')]
@@ -133,9 +155,18 @@ class StatementBuilder {
   #putRows(pairs: readonly Pair[]): void {
     if (pairs.length === 0) return
     const list = [
-      this.value(pairs.map(([key]) => generationOf(key)), 'smallint[]'),
-      this.value(pairs.map(([key]) => bufferOf(key)), 'bytea[]'),
-      this.value(pairs.map(([, value]) => bufferOf(value)), 'bytea[]'),
+      this.value(
+        pairs.map(([key]) => generationOf(key)),
+        'smallint[]',
+      ),
+      this.value(
+        pairs.map(([key]) => bufferOf(key)),
+        'bytea[]',
+      ),
+      this.value(
+        pairs.map(([, value]) => bufferOf(value)),
+        'bytea[]',
+      ),
     ]
     this.part(
       'r',
@@ -158,9 +189,18 @@ class StatementBuilder {
     if (pairs.length === 0) return
     const named = pairs.map(([key]) => digestOfObjectKey(key))
     const list = [
-      this.value(named.map(({ digest }) => Buffer.from(digest, 'hex')), 'bytea[]'),
-      this.value(named.map(({ piece }) => piece), 'int[]'),
-      this.value(pairs.map(([, value]) => bufferOf(value)), 'bytea[]'),
+      this.value(
+        named.map(({ digest }) => Buffer.from(digest, 'hex')),
+        'bytea[]',
+      ),
+      this.value(
+        named.map(({ piece }) => piece),
+        'int[]',
+      ),
+      this.value(
+        pairs.map(([, value]) => bufferOf(value)),
+        'bytea[]',
+      ),
     ]
     this.part(
       'o',
@@ -173,8 +213,14 @@ class StatementBuilder {
     if (keys.length === 0) return
     const named = keys.map(digestOfObjectKey)
     const list = [
-      this.value(named.map(({ digest }) => Buffer.from(digest, 'hex')), 'bytea[]'),
-      this.value(named.map(({ piece }) => piece), 'int[]'),
+      this.value(
+        named.map(({ digest }) => Buffer.from(digest, 'hex')),
+        'bytea[]',
+      ),
+      this.value(
+        named.map(({ piece }) => piece),
+        'int[]',
+      ),
     ]
     this.part(
       'od',
