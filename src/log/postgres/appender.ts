@@ -70,7 +70,7 @@ export class Appender {
   #write(session: Session, { text, values }: Statement): void {
     this.#watch(session)
     session.query<Done>(text, values).then(
-      ({ rows }) => {
+      (rows) => {
         if (session !== this.#session || this.#state !== 'connected') return
         this.#answeredAt = performance.now()
         this.#answer(rows[0])
@@ -81,7 +81,7 @@ export class Appender {
 
   #answer(done: Done | undefined): void {
     const sent = this.#sent.shift()
-    sent?.resolve(done ?? { done: 0, now_ms: 0 })
+    sent?.resolve(done ?? [0, 0])
   }
 
   /** A connection that was cut gives no error for a long time. */
@@ -124,10 +124,9 @@ export class Appender {
     try {
       await this.#parts.reconnected(session)
       for (let sent = this.#sent[0]; sent !== undefined; sent = this.#sent[0]) {
-        const { rows } = await session.query<Done>(sent.statement.text, sent.statement.values)
-        const answer = rows[0]
-        if (answer?.done === 0 && (await sent.hasLanded(session))) answer.done = 1
-        this.#answer(answer)
+        const [answer = [0, 0]] = await session.query<Done>(sent.statement.text, sent.statement.values)
+        const [done, nowMillis] = answer
+        this.#answer(done === 0 && (await sent.hasLanded(session)) ? [1, nowMillis] : answer)
       }
       if (this.#state === 'failed') throw this.#failure
     } catch (error) {

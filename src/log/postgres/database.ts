@@ -1,14 +1,11 @@
 import type { Client, ClientConfig, Pool } from 'pg'
 import { limits } from '../../kernel/limits.ts'
 import { databaseError } from './errors.ts'
-
-/** What runs a statement: a connection, or a pool of them. Errors: those of `databaseError`. */
-export interface Queries {
-  query<R>(text: string, values: readonly unknown[]): Promise<{ rows: R[] }>
-}
+import type { Query } from './seat.ts'
 
 /** A connection of its own. */
-export interface Session extends Queries {
+export interface Session {
+  query: Query
   /** Ends the connection after what was sent. */
   end(): Promise<void>
   /** Lets go of the connection at once. Nothing is cancelled: what was sent may still be executed. */
@@ -22,9 +19,9 @@ export type Connect = (config: ClientConfig) => Promise<Client>
  * A PostgreSQL database. Reads share a few connections. An append has a connection of its own, without any limit on the
  * time of a statement, because a cancelled statement may be durable.
  */
-export class Database implements Queries {
+export class Database {
   /** Runs a statement on any connection. It reads, or changes something that may be done twice. */
-  readonly query: Queries['query']
+  readonly query: Query
   readonly #config: ClientConfig
   readonly #connect: Connect
   readonly #pool: Pool
@@ -94,17 +91,18 @@ function sessionOf(client: Client): Session {
   }
 }
 
-interface Named {
+interface ArrayQuery {
   name?: string
+  rowMode: 'array'
   text: string
   values: unknown[]
 }
 
-function queryOf(run: (query: Named) => Promise<{ rows: unknown[] }>): Queries['query'] {
-  return async <R>(text: string, values: readonly unknown[]) => {
+function queryOf(run: (query: ArrayQuery) => Promise<{ rows: unknown[][] }>): Query {
+  return async <R extends unknown[]>(text: string, values: readonly unknown[]) => {
     const named = values.length === 0 ? {} : { name: nameOf(text) }
-    const { rows } = await run({ ...named, text, values: [...values] }).catch(refused)
-    return { rows: rows as R[] }
+    const { rows } = await run({ ...named, rowMode: 'array', text, values: [...values] }).catch(refused)
+    return rows as R[]
   }
 }
 

@@ -4,15 +4,10 @@ import { tileWidth } from '../../merkle/tiles.ts'
 import { corruptAt } from '../corrupt.ts'
 import { commitmentTo, type StoredEntry } from '../free-texts.ts'
 import { leafHashOfText } from '../leaf.ts'
-import type { Queries } from './database.ts'
+import type { Query } from './seat.ts'
 
 /** An entry as it is stored, and its leaf hash if its tile is full. */
-interface Found {
-  seq: number
-  line: string
-  texts: string | null
-  leaf: Buffer | null
-}
+type Found = [seq: number, line: string, texts: string | null, leaf: Buffer | null]
 
 // The server splits the batches, so that one entry of a large batch costs one line.
 const foundSql = `SELECT w.seq::float8, split_part(b.lines, chr(10), (w.seq - b.seq + 1)::int) AS line,
@@ -30,14 +25,14 @@ const foundSql = `SELECT w.seq::float8, split_part(b.lines, chr(10), (w.seq - b.
  * stored before it is full. Errors: LEDGER_CORRUPT. Cost: one round trip.
  */
 export async function entriesAt(
-  queries: Queries,
+  query: Query,
   ledgerId: string,
   seqs: readonly number[],
   partial: Uint8Array,
 ): Promise<Map<number, StoredEntry>> {
-  const { rows } = await queries.query<Found>(foundSql, [ledgerId, seqs])
+  const rows = await query<Found>(foundSql, [ledgerId, seqs])
   return new Map(
-    rows.map(({ leaf, line, seq, texts }) => {
+    rows.map(([seq, line, texts, leaf]) => {
       assertLeaf(seq, line, leaf ?? leafIn(partial, seq))
       return [seq, { text: line, ...heldTexts(seq, texts ?? undefined) }]
     }),

@@ -5,8 +5,8 @@ import { encode, encodeEntry, seal } from '../keyed/rows/codec.ts'
 import type { StoredHead } from '../keyed/rows/head-row.ts'
 import * as keys from '../keyed/rows/keys.ts'
 import type { PairReader, Range, StoreReader } from '../keyed/store.ts'
-import type { Queries } from './database.ts'
 import { heldTexts } from './entries.ts'
+import type { Query } from './seat.ts'
 
 type Pair = [key: Uint8Array, value: Uint8Array]
 type Pages = AsyncGenerator<Pair[]>
@@ -24,13 +24,13 @@ const pageEntries = 1_024
  */
 export class Pairs implements PairReader {
   readonly #ledgerId: string
-  readonly #queries: Queries
+  readonly #query: Query
   readonly #head: () => StoredHead
 
-  constructor(queries: Queries, ledgerId: string, head: () => StoredHead) {
+  constructor(query: Query, ledgerId: string, head: () => StoredHead) {
     this.#head = head
     this.#ledgerId = ledgerId
-    this.#queries = queries
+    this.#query = query
   }
 
   async get(key: Uint8Array): Promise<Uint8Array | undefined> {
@@ -55,7 +55,7 @@ export class Pairs implements PairReader {
 
   /** A stored tile. The last tile of level 0 is stored once it is full. Errors: LEDGER_CORRUPT. */
   async tile(level: number, index: number): Promise<Uint8Array | undefined> {
-    const rows = await this.#rows<{ first: number; hashes: Buffer }>(
+    const rows = await this.#rows<[first: number, hashes: Buffer]>(
       'SELECT first, hashes FROM lockstep.tile WHERE ledger_id = $1 AND level = $2 AND index = $3 ORDER BY first',
       [level, index],
     )
@@ -72,26 +72,26 @@ export class Pairs implements PairReader {
     const keep = (key: Uint8Array, value: Uint8Array) => void found.set(nameOf(key), value)
     await Promise.all([
       wanted.length > 0 &&
-        this.#rows<{ key: Buffer; value: Buffer }>(
+        this.#rows<[key: Buffer, value: Buffer]>(
           'SELECT key, value FROM lockstep.row WHERE ledger_id = $1 AND gen = ANY($2::smallint[]) AND key = ANY($3::bytea[])',
           [[...new Set(wanted.map(generationOf))], wanted],
-        ).then((rows) => rows.forEach(({ key, value }) => void keep(key, value))),
+        ).then((rows) => rows.forEach(([key, value]) => void keep(key, value))),
       digests.length > 0 &&
         this.#rows<Piece>(
           'SELECT digest, piece, value FROM lockstep.object WHERE ledger_id = $1 AND digest = ANY($2::bytea[])',
           [digests.map((digest) => Buffer.from(digest, 'hex'))],
-        ).then((rows) => rows.forEach((piece) => void keep(keyOf(piece), piece.value))),
+        ).then((rows) => rows.forEach((piece) => void keep(keyOf(piece), piece[2]))),
     ])
     return { get: (key) => found.get(nameOf(key)) }
   }
 
   /** The stored tiles of level 0 in a range, both ends included, by index. */
   async leafTiles(first: number, last: number): Promise<Map<number, Uint8Array>> {
-    const rows = await this.#rows<{ index: number; hashes: Buffer }>(
+    const rows = await this.#rows<[index: number, hashes: Buffer]>(
       'SELECT index::float8, hashes FROM lockstep.tile WHERE ledger_id = $1 AND level = 0 AND index BETWEEN $2 AND $3',
       [first, last],
     )
-    return new Map(rows.map(({ hashes, index }) => [index, hashes]))
+    return new Map(rows)
   }
 
   /** Errors: LEDGER_CORRUPT. */
@@ -150,13 +150,13 @@ export class Pairs implements PairReader {
 
   /** The entries of a range as they are stored, as far as they are there. Errors: LEDGER_CORRUPT. */
   async *stored(from: number, to: number): AsyncGenerator<[seq: number, entry: StoredEntry][]> {
-    const [first] = await this.#rows<{ seq: number }>(
+    const [first] = await this.#rows<[seq: number]>(
       'SELECT seq::float8 FROM lockstep.batch WHERE ledger_id = $1 AND seq <= $2 ORDER BY seq DESC LIMIT 1',
       [from],
     )
-    let next = first?.seq ?? from
+    let next = first?.[0] ?? from
     for (let batches = 16; ; ) {
-      const rows = await this.#rows<{ seq: number; count: number; lines: string; texts: string | null }>(
+      const rows = await this.#rows<[seq: number, count: number, lines: string, texts: string | null]>(
         `SELECT b.seq::float8, b.count, b.lines, t.texts FROM lockstep.batch b
            LEFT JOIN lockstep.text t ON t.ledger_id = b.ledger_id AND t.seq = b.seq
           WHERE b.ledger_id = $1 AND b.seq >= $2 AND b.seq < $3 ORDER BY b.seq LIMIT $4`,
@@ -164,7 +164,7 @@ export class Pairs implements PairReader {
       )
       if (rows.length === 0) return
       const page: [number, StoredEntry][] = []
-      for (const { count, lines, seq, texts } of rows) {
+      for (const [seq, count, lines, texts] of rows) {
         const split = lines.split('\n')
         if (split.length !== count)
           throw corrupt(`the batch at seq ${seq} has ${split.length} lines, not ${count}`, { seq })
@@ -186,32 +186,32 @@ export class Pairs implements PairReader {
   async *#objects({ gte, lt, reverse }: Required<Omit<Range, 'limit'>>): Pages {
     // Objects are only ever scanned all together.
     if (reverse) throw corrupt('objects are scanned forwards')
-    let after = { digest: Buffer.alloc(0), piece: -1 }
+    let after: Piece = [Buffer.alloc(0), -1, Buffer.alloc(0)]
     for (;;) {
       const rows = await this.#rows<Piece>(
         `SELECT digest, piece, value FROM lockstep.object WHERE ledger_id = $1 AND (digest, piece) > ($2, $3)
           ORDER BY digest, piece LIMIT $4`,
-        [after.digest, after.piece, pagePieces],
+        [after[0], after[1], pagePieces],
       )
       const last = rows.at(-1)
       if (last === undefined) return
       after = last
-      yield* within({ gte, lt }, pageOf(rows.map((piece): Pair => [keyOf(piece), piece.value])))
+      yield* within({ gte, lt }, pageOf(rows.map((piece): Pair => [keyOf(piece), piece[2]])))
     }
   }
 
   async *#tiles(): Pages {
-    for (let after = { level: -1, index: 0 }; ; ) {
-      const rows = await this.#rows<{ level: number; index: number; hashes: Buffer[]; firsts: number[] }>(
+    for (let after = [-1, 0]; ; ) {
+      const rows = await this.#rows<[level: number, index: number, hashes: Buffer[], firsts: number[]]>(
         `SELECT level, index::float8, array_agg(hashes ORDER BY first) AS hashes, array_agg(first ORDER BY first) AS firsts
            FROM lockstep.tile WHERE ledger_id = $1 AND (level, index) > ($2, $3)
           GROUP BY level, index ORDER BY level, index LIMIT 256`,
-        [after.level, after.index],
+        after,
       )
       const last = rows.at(-1)
       if (last === undefined) return
-      after = last
-      yield rows.map(({ firsts, hashes, index, level }): Pair => {
+      after = [last[0], last[1]]
+      yield rows.map(([level, index, hashes, firsts]): Pair => {
         const key = keys.tileKey(level, index)
         return [key, seal(key, wholeTile(firsts, hashes))]
       })
@@ -227,17 +227,17 @@ export class Pairs implements PairReader {
       let left = limit
       for (;;) {
         const count = Math.min(left, pagePairs)
-        const rows = await this.#rows<{ key: Buffer; value: Buffer }>(
+        const rows = await this.#rows<[key: Buffer, value: Buffer]>(
           `SELECT key, value FROM lockstep.row WHERE ledger_id = $1 AND gen = $2 AND key >= $3 AND key < $4
             ORDER BY key ${reverse ? 'DESC' : ''} LIMIT $5`,
           [generation, from, to, count],
         )
-        if (rows.length > 0) yield rows.map(({ key, value }): Pair => [key, value])
+        if (rows.length > 0) yield rows
         left -= rows.length
         const last = rows.at(-1)
         if (last === undefined || rows.length < count || left === 0) break
-        if (reverse) to = last.key
-        else from = Buffer.concat([last.key, Buffer.of(0)])
+        if (reverse) to = last[0]
+        else from = Buffer.concat([last[0], Buffer.of(0)])
       }
     }
   }
@@ -245,25 +245,21 @@ export class Pairs implements PairReader {
   async #generationsOf(kind: number, gte: Uint8Array, lt: Uint8Array): Promise<number[]> {
     const [first, last] = [gte[1] ?? 0, lt[0] === kind ? (lt[1] ?? 0) : generationMax]
     if (first === last) return [first]
-    const rows = await this.#rows<{ gen: number }>(
+    const rows = await this.#rows<[gen: number]>(
       'SELECT DISTINCT gen FROM lockstep.row WHERE ledger_id = $1 AND gen BETWEEN $2 AND $3 ORDER BY gen',
       [first, last],
     )
-    return rows.map(({ gen }) => gen)
+    return rows.map(([gen]) => gen)
   }
 
-  async #rows<R>(text: string, values: readonly unknown[]): Promise<R[]> {
-    return (await this.#queries.query<R>(text, [this.#ledgerId, ...values])).rows
+  #rows<R extends unknown[]>(text: string, values: readonly unknown[]): Promise<R[]> {
+    return this.#query<R>(text, [this.#ledgerId, ...values])
   }
 }
 
-interface Piece {
-  digest: Buffer
-  piece: number
-  value: Buffer
-}
+type Piece = [digest: Buffer, piece: number, value: Buffer]
 
-const keyOf = ({ digest, piece }: Piece) => keys.objectKey(digest.toString('hex'), piece)
+const keyOf = ([digest, piece]: Piece) => keys.objectKey(digest.toString('hex'), piece)
 const seqMax = 2 ** 48 - 1
 const generationMax = 255
 

@@ -1,3 +1,4 @@
+import { LockstepError } from '../../errors.ts'
 import type { Entry } from '../../kernel/entry.ts'
 import { rootOf } from '../../merkle/frontier.ts'
 import { hashBytes, sameBytes } from '../../merkle/hash.ts'
@@ -11,14 +12,14 @@ import * as keys from '../keyed/rows/keys.ts'
 import { LogTree } from '../keyed/tree.ts'
 import type { Key, LogReader, Values } from '../log.ts'
 import { sha256 } from '../sha256.ts'
-import type { Queries } from './database.ts'
 import { assertLeaf, assertTexts, entriesAt, leafIn } from './entries.ts'
 import { Pairs } from './pairs.ts'
+import type { Query } from './seat.ts'
 
 /** What reads a ledger: a database, or a connection that sees it at one moment. */
 export interface Ground {
   ledgerId: string
-  queries: Queries
+  query: Query
 }
 
 /** The head that a reader knows, with the tree that it belongs to. */
@@ -30,7 +31,7 @@ export interface Known {
 }
 
 /** Reads of what a database holds below a known head. A load costs one round trip, whatever it asks for. */
-export abstract class PostgresReader implements LogReader {
+export class PostgresReader implements LogReader {
   readonly pairs: Pairs
   protected readonly ground: Ground
   protected known: Known
@@ -38,7 +39,7 @@ export abstract class PostgresReader implements LogReader {
   constructor(ground: Ground, known: Known) {
     this.ground = ground
     this.known = known
-    this.pairs = new Pairs(ground.queries, ground.ledgerId, () => this.known.head)
+    this.pairs = new Pairs(ground.query, ground.ledgerId, () => this.known.head)
   }
 
   head(): StoredHead {
@@ -111,9 +112,9 @@ export abstract class PostgresReader implements LogReader {
 
   async #entriesAt(seqs: readonly number[], tiles: TileReader): Promise<Map<number, StoredEntry>> {
     if (seqs.length === 0) return new Map()
-    const { ledgerId, queries } = this.ground
+    const { ledgerId, query } = this.ground
     const partial = tiles.tile(0, Math.floor(this.known.head.size / tileWidth)) ?? new Uint8Array(0)
-    return entriesAt(queries, ledgerId, [...new Set(seqs)], partial)
+    return entriesAt(query, ledgerId, [...new Set(seqs)], partial)
   }
 
   /** The leaf hashes of entries, in their tiles. */
@@ -176,20 +177,19 @@ export class LastTiles implements TileReader {
 }
 
 /**
- * Reads the head and what an append needs of the tree, and compares them. Undefined if the database has no such ledger.
- * Errors: LEDGER_CORRUPT if the entries after the last full tile do not give the root.
+ * Reads the head and what an append needs of the tree, and compares them. Errors: NO_LEDGER; LEDGER_CORRUPT if the
+ * entries after the last full tile do not give the root.
  */
-export async function readKnown({ ledgerId, queries }: Ground, node: string): Promise<Known | undefined> {
-  const { rows } = await queries.query<HeadRow>(
-    `SELECT h.size::float8, h.root, h.epoch::float8, h.generation, h.format, c.cursors FROM lockstep.head h
+export async function readKnown({ ledgerId, query }: Ground, node: string): Promise<Known> {
+  const [row] = await query<HeadRow>(
+    `SELECT h.size::float8, h.root, h.epoch::float8, h.generation, c.cursors FROM lockstep.head h
        LEFT JOIN lockstep.cursor c ON c.ledger_id = h.ledger_id AND c.node = $2 WHERE h.ledger_id = $1`,
     [ledgerId, node],
   )
-  const [row] = rows
-  if (row === undefined) return undefined
-  const { cursors, epoch, generation, root, size } = row
+  if (row === undefined) throw noSuchLedger(ledgerId)
+  const [size, root, epoch, generation, cursors] = row
   const head: StoredHead = { cursors: cursors ?? {}, epoch, generation, root, size }
-  const pairs = new Pairs(queries, ledgerId, () => head)
+  const pairs = new Pairs(query, ledgerId, () => head)
   const last = new LastTiles()
   for (let level = 1, nodes = Math.floor(size / tileWidth); nodes > 0; level += 1) {
     const index = Math.floor(nodes / tileWidth)
@@ -209,11 +209,8 @@ export async function readKnown({ ledgerId, queries }: Ground, node: string): Pr
   return { head, last, tree }
 }
 
-interface HeadRow {
-  size: number
-  root: Buffer
-  epoch: number
-  generation: number
-  format: number
-  cursors: Record<string, number> | null
+type HeadRow = [size: number, root: Buffer, epoch: number, generation: number, cursors: Record<string, number> | null]
+
+function noSuchLedger(ledgerId: string): LockstepError {
+  return new LockstepError('NO_LEDGER', `the database has no ledger ${ledgerId}`, { details: { ledger_id: ledgerId } })
 }

@@ -1,15 +1,19 @@
-import { hashBytes } from '../../merkle/hash.ts'
-import type { Tile } from '../../merkle/tiles.ts'
-import { tileWidth } from '../../merkle/tiles.ts'
+import type { Frontier } from '../../merkle/frontier.ts'
+import { concatBytes, hashBytes } from '../../merkle/hash.ts'
+import { type Tile, tileWidth } from '../../merkle/tiles.ts'
+import { putMark } from '../keyed/objects.ts'
 import { digestOfObjectKey, kindOf } from '../keyed/rows/keys.ts'
 import type { StoreBatch } from '../keyed/store.ts'
-import type { Cursors, Recorded } from '../log.ts'
+import { putMeta } from '../keyed/rows/meta-row.ts'
+import type { Grown } from '../keyed/tree.ts'
+import { putView } from '../keyed/view-write.ts'
+import type { Cursors, ErasedWrite, Meta, Recorded, ViewWrite } from '../log.ts'
 import { generationOf } from './pairs.ts'
 
 /** What an append compares, and what it makes of the head. */
 export interface AppendedHead {
   before: { epoch: number; root: Uint8Array; size: number }
-  after: { format: number; frontier: Uint8Array; root: Uint8Array; size: number }
+  after: { format: number; frontier: Frontier; root: Uint8Array; size: number }
   leaseMillis: number
 }
 
@@ -24,17 +28,38 @@ export interface Changes {
   tiles?: readonly Tile[]
 }
 
-/** A statement with its values. Its only row says whether it `done` anything, and the database's clock. */
+interface Appending {
+  generation: number
+  grown: Grown
+  /** The identity that is written with the entries, if they change it. */
+  raised: Meta | undefined
+  recorded: readonly Recorded[]
+  writes: readonly (ErasedWrite | ViewWrite)[]
+}
+
+/** What an append writes beside the head and the cursors. */
+export function changesOf({ generation, grown, raised, recorded, writes }: Appending): Changes {
+  const batch: StoreBatch = { puts: [], deletes: [] }
+  const marked: string[] = []
+  for (const write of writes) {
+    if (write.view === 'erased') {
+      // The other pieces are deleted by the digest, so it need not be known how many there are.
+      putMark(batch, { get: () => undefined }, { digest: write.key, seq: write.value })
+      marked.push(write.key)
+    } else putView(batch, write, generation)
+  }
+  if (raised !== undefined) putMeta(batch, raised)
+  return { batch, marked, recorded, tiles: grown.tiles }
+}
+
+/** A statement with its values. Its answer is `Done`. */
 export interface Statement {
   text: string
   values: unknown[]
 }
 
-/** The answer to a statement. */
-export interface Done {
-  done: number
-  now_ms: number
-}
+/** The answer to a statement: 1 if it was done, otherwise 0, and the database's clock. */
+export type Done = [done: number, nowMillis: number]
 
 /**
  * The append: one statement that compares the head and writes everything, or writes nothing. Size, root and epoch are
@@ -52,7 +77,7 @@ export function appendOf(ledgerId: string, head: AppendedHead, changes: Changes)
   to.part(
     'h',
     `UPDATE lockstep.head SET size = ${to.value(after.size, 'bigint')}, root = ${to.value(after.root, 'bytea')},
-       frontier = ${to.value(after.frontier, 'bytea')}, format = ${to.value(after.format, 'int')},
+       frontier = ${to.value(concatBytes(...after.frontier.hashes), 'bytea')}, format = ${to.value(after.format, 'int')},
        lease_until = clock_timestamp() + ${to.value(leaseMillis, 'int')} * interval '1 ms'
      WHERE ledger_id = $1 AND size = ${size} AND root = ${root} AND epoch = ${epoch} RETURNING 1`,
   )
@@ -148,7 +173,7 @@ class StatementBuilder {
       )
     }
     const text = `WITH ${this.#parts.join(', ')}
-      SELECT count(*)::int AS done, extract(epoch FROM clock_timestamp())::float8 * 1000 AS now_ms FROM h`
+      SELECT count(*)::int, extract(epoch FROM clock_timestamp())::float8 * 1000 FROM h`
     return { text, values: this.#values }
   }
 
