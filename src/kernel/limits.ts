@@ -187,6 +187,13 @@ export const limits = {
   /** A line of an answer, in UTF-16 code units. */
   answerLineChars: 64 * 1024 * 1024,
 
+  /**
+   * A database: how long it may take to connect, how long an append may go unanswered, and how long and how often another
+   * connection is tried then. Its connections for reads and for snapshots.
+   */
+  databaseMillis: { connect: 5_000, pause: 100, recover: 10_000, silence: 5_000 },
+  databaseConnections: { reads: 4, snapshots: 8 },
+
   /** The service: requests in progress, calls that wait, open streams, and the bytes of all bodies being read. */
   requestsMax: 4_096,
   waitingRequestsMax: 10_000,
@@ -224,22 +231,8 @@ export const limits = {
   drainMillisMax: 2_000,
   /** The service ends expired leases this often: it recovers this many locks, and examines this many running runs. */
   sweepMillis: 30_000,
-  /**
-   * A database: how long it may take to connect, how many connections read, how long an append may go unanswered before
-   * the connection counts as lost, and how long and how often another connection is tried then.
-   */
-  databaseConnectMillisMax: 5_000,
-  databaseReadersMax: 4,
-  appendSilenceMillisMax: 5_000,
-  appendRecoverMillisMax: 10_000,
-  appendRecoverPauseMillis: 100,
-  /**
-   * The writer's seat in a database: how long it lasts, how often it is extended, and how long before its end the writer
-   * stops to answer.
-   */
-  seatMillis: 3_000,
-  seatRenewMillis: 1_000,
-  seatMarginMillis: 500,
+  /** The writer's seat: how long it lasts, how often it is extended, and how long before its end the writer is silent. */
+  seatMillis: { lease: 3_000, margin: 500, renew: 1_000 },
   sweepLocksMax: 64,
   sweepRunsMax: 512,
   sweepTokensMax: 512,

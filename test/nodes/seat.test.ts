@@ -70,7 +70,7 @@ test('is taken once, is shown to all, and is free at once when it was given back
   is(seat.isSure, true)
   const shown = await readSeat(query, 'l')
   equal(shown?.writer, one)
-  ok(shown !== undefined && shown.left_ms > 0 && shown.left_ms <= limits.seatMillis)
+  ok(shown !== undefined && shown.left_ms > 0 && shown.left_ms <= limits.seatMillis.lease)
   equal({ system: shown.system, timeline: shown.timeline }, seat.place)
   is(await takeSeat(query, 'l', other), undefined)
   await seat.giveBack()
@@ -120,9 +120,9 @@ test('is not sure any more when the database confirms it too late, and is again 
     performance.now = () => now.call(performance) + millis
   }
   try {
-    passed(limits.seatMillis - limits.seatMarginMillis - 100)
+    passed(limits.seatMillis.lease - limits.seatMillis.margin - 100)
     seat.assertBefore()
-    passed(limits.seatMillis - limits.seatMarginMillis + 1)
+    passed(limits.seatMillis.lease - limits.seatMillis.margin + 1)
     throws(() => seat.assertBefore(), refusal)
     is(seat.isLost, false)
     await seat.renew()
@@ -142,7 +142,7 @@ test('is kept by a renewal each second, and says what time it is in the database
     const own = seat.nowMillis()
     const { left_ms = 0, now_ms = 0 } = (await readSeat(query, 'l')) ?? {}
     ok(own >= first - 1 && own <= now_ms + 1, `${first} ${own} ${now_ms}`)
-    return left_ms > 0 && now_ms > first + limits.seatMillis
+    return left_ms > 0 && now_ms > first + limits.seatMillis.lease
   })
   await seat.giveBack()
   equal(failures, [])

@@ -53,11 +53,6 @@ export class Appender {
     })
   }
 
-  /** Resolves when nothing that was sent is unanswered. */
-  async settled(): Promise<void> {
-    while (this.#sent.length > 0) await new Promise(setImmediate)
-  }
-
   async close(): Promise<void> {
     clearTimeout(this.#timer)
     this.#state = 'failed'
@@ -91,9 +86,9 @@ export class Appender {
     this.#timer = setTimeout(() => {
       this.#timer = undefined
       if (this.#sent.length === 0 || session !== this.#session || this.#state !== 'connected') return
-      if (performance.now() - this.#answeredAt < limits.appendSilenceMillisMax) this.#watch(session)
+      if (performance.now() - this.#answeredAt < limits.databaseMillis.silence) this.#watch(session)
       else this.#doubt(session, databaseError(undefined))
-    }, limits.appendSilenceMillisMax).unref()
+    }, limits.databaseMillis.silence).unref()
   }
 
   #doubt(session: Session, error: unknown): void {
@@ -114,7 +109,7 @@ export class Appender {
       }
       if (this.#state === 'failed') return
       if (isFinal(last) || performance.now() >= until) return this.#fail(last)
-      await pause(limits.appendRecoverPauseMillis)
+      await pause(limits.databaseMillis.pause)
     }
   }
 

@@ -24,22 +24,23 @@ export class Database {
   readonly query: Query
   readonly #config: ClientConfig
   readonly #connect: Connect
-  readonly #pool: Pool
+  readonly #pools: { reads: Pool; snapshots: Pool }
 
-  private constructor(config: ClientConfig, pool: Pool, connect: Connect) {
+  private constructor(config: ClientConfig, pools: { reads: Pool; snapshots: Pool }, connect: Connect) {
     this.#config = config
     this.#connect = connect
-    this.#pool = pool
-    this.query = queryOf((query) => pool.query(query))
+    this.#pools = pools
+    this.query = queryOf((query) => pools.reads.query(query))
     // A connection that fails while it is idle is replaced by the next query.
-    pool.on('error', () => {})
+    for (const pool of Object.values(pools)) pool.on('error', () => {})
   }
 
   /** Nothing is connected yet. The driver is loaded on first use. */
   static async of(config: ClientConfig, connect: Connect = connected): Promise<Database> {
     const { default: pg } = await import('pg')
-    const whole = { connectionTimeoutMillis: limits.databaseConnectMillisMax, keepAlive: true, ...config }
-    return new Database(whole, new pg.Pool({ ...whole, max: limits.databaseReadersMax }), connect)
+    const whole = { connectionTimeoutMillis: limits.databaseMillis.connect, keepAlive: true, ...config }
+    const { reads, snapshots } = limits.databaseConnections
+    return new Database(whole, { reads: new pg.Pool({ ...whole, max: reads }), snapshots: new pg.Pool({ ...whole, max: snapshots }) }, connect)
   }
 
   /** A connection on which statements are sent without waiting for the answers to earlier ones. */
@@ -58,19 +59,26 @@ export class Database {
 
   /** A connection that sees the database as it is now, whatever others write, until it is ended. */
   async snapshot(): Promise<Session> {
-    const session = sessionOf(await this.#connect(this.#config).catch(refused))
+    const client = await this.#pools.snapshots.connect().catch(refused)
+    const query = queryOf((asked) => client.query(asked))
+    const session = {
+      query,
+      // A connection that cannot end its transaction is not used again.
+      end: () => query('ROLLBACK', []).then(() => client.release(), () => client.release(true)),
+      destroy: () => client.release(true),
+    }
     try {
-      await session.query('BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY', [])
-      await session.query('SELECT 1 FROM lockstep.version', [])
+      await query('BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY', [])
+      await query('SELECT 1 FROM lockstep.version', [])
       return session
     } catch (error) {
-      await session.end()
+      session.destroy()
       throw error
     }
   }
 
   async close(): Promise<void> {
-    await this.#pool.end()
+    await Promise.all([this.#pools.reads.end(), this.#pools.snapshots.end()])
   }
 }
 

@@ -61,8 +61,8 @@ export class Pairs implements PairReader {
     )
     if (rows.length === 0) return undefined
     return wholeTile(
-      rows.map(({ first }) => first),
-      rows.map(({ hashes }) => hashes),
+      rows.map(([first]) => first),
+      rows.map(([, hashes]) => hashes),
     )
   }
 

@@ -27,7 +27,7 @@ import { Appender } from './appender.ts'
 import type { Database, Session } from './database.ts'
 import { assertExtends } from './extends.ts'
 import { type Known, PostgresReader, readKnown } from './reader.ts'
-import { isSamePlace, notWriter, readSeat, type Seat } from './seat.ts'
+import { notWriter, readSeat, type Seat } from './seat.ts'
 import { PostgresSnapshot } from './snapshot.ts'
 import { appendOf, type Changes, changeOf, changesOf, type Done } from './write.ts'
 
@@ -102,7 +102,7 @@ export class PostgresLog extends PostgresReader implements Log {
 
   /** Begins to write under a seat that this node has taken. Errors: those of the database, LEDGER_FORKED. */
   async write(seat: Seat): Promise<void> {
-    const { database, recoverMillisMax = limits.appendRecoverMillisMax } = this.parts
+    const { database, recoverMillisMax = limits.databaseMillis.recover } = this.parts
     const session = await database.pipelined()
     const reconnected = (again: Session) => this.#assertSeat(again, seat)
     this.#writing = { appender: new Appender(session, { database, reconnected, recoverMillisMax }), seat }
@@ -134,7 +134,7 @@ export class PostgresLog extends PostgresReader implements Log {
     const format = (raised ?? this.meta).format
     const statement = appendOf(
       this.ground.ledgerId,
-      { before: { ...before, epoch }, after: { ...after, format, frontier }, leaseMillis: limits.seatMillis },
+      { before: { ...before, epoch }, after: { ...after, format, frontier }, leaseMillis: limits.seatMillis.lease },
       changes,
     )
     this.#tail = after
@@ -281,7 +281,8 @@ export class PostgresLog extends PostgresReader implements Log {
   /** A new connection may lead to another server, with another history. Errors: NOT_WRITER. */
   async #assertSeat(session: Session, seat: Seat): Promise<void> {
     const row = await readSeat(session.query, this.ground.ledgerId)
-    if (row !== undefined && isSamePlace(row, seat.place) && row.epoch === seat.epoch) return
+    const { system, timeline } = seat.place
+    if (row?.system === system && row.timeline === timeline && row.epoch === seat.epoch) return
     throw seat.lose('the connection was lost, and the seat with it')
   }
 }

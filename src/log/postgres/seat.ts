@@ -64,7 +64,7 @@ export async function readSeat(query: Query, ledgerId: string): Promise<SeatRow 
  */
 export async function takeSeat(query: Query, ledgerId: string, node: Node): Promise<Seat | undefined> {
   const at = performance.now()
-  const row = seatRow(await query<SeatColumns>(takeSql, [ledgerId, JSON.stringify(node), limits.seatMillis]))
+  const row = seatRow(await query<SeatColumns>(takeSql, [ledgerId, JSON.stringify(node), limits.seatMillis.lease]))
   return row && new Seat(query, ledgerId, { at, row })
 }
 
@@ -122,7 +122,8 @@ export class Seat implements Holding {
 
   get isSure(): boolean {
     return (
-      this.#lost === undefined && performance.now() - this.#extendedAt <= limits.seatMillis - limits.seatMarginMillis
+      this.#lost === undefined &&
+      performance.now() - this.#extendedAt <= limits.seatMillis.lease - limits.seatMillis.margin
     )
   }
 
@@ -138,14 +139,18 @@ export class Seat implements Holding {
 
   /** Extends the lease once a second until the seat is lost or given back. `failed` is told of each failure. */
   keep(failed: (error: unknown) => void): void {
-    this.#timer = setInterval(() => this.renew().catch(failed), limits.seatRenewMillis)
+    this.#timer = setInterval(() => this.renew().catch(failed), limits.seatMillis.renew)
     this.#timer.unref()
   }
 
   /** Errors: NOT_WRITER (the seat is lost), those of the database. Cost: one durable write. */
   async renew(): Promise<void> {
     const at = performance.now()
-    const [renewed] = await this.#query<[now_ms: number]>(renewSql, [this.#ledgerId, this.epoch, limits.seatMillis])
+    const [renewed] = await this.#query<[now_ms: number]>(renewSql, [
+      this.#ledgerId,
+      this.epoch,
+      limits.seatMillis.lease,
+    ])
     if (renewed === undefined) throw this.lose('another node has the seat')
     this.extended(at, renewed[0])
   }
@@ -191,7 +196,7 @@ export class Seat implements Holding {
 }
 
 /** The error of a node that does not have the seat: nothing was written. */
-function notWriter(why: string): LockstepError {
+export function notWriter(why: string): LockstepError {
   return new LockstepError('NOT_WRITER', `this node does not write the ledger: ${why}`, {
     details: { outcome: 'not_applied' },
     hint: 'Repeat the request with the same key at the node that writes.',
