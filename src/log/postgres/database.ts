@@ -40,7 +40,16 @@ export class Database {
     const { default: pg } = await import('pg')
     const whole = { connectionTimeoutMillis: limits.databaseMillis.connect, keepAlive: true, ...config }
     const { reads, snapshots } = limits.databaseConnections
-    return new Database(whole, { reads: new pg.Pool({ ...whole, max: reads }), snapshots: new pg.Pool({ ...whole, max: snapshots }) }, connect)
+    return new Database(
+      whole,
+      { reads: new pg.Pool({ ...whole, max: reads }), snapshots: new pg.Pool({ ...whole, max: snapshots }) },
+      connect,
+    )
+  }
+
+  /** A connection for a transaction. */
+  async connection(): Promise<Session> {
+    return sessionOf(await this.#connect(this.#config).catch(refused))
   }
 
   /** A connection on which statements are sent without waiting for the answers to earlier ones. */
@@ -64,7 +73,11 @@ export class Database {
     const session = {
       query,
       // A connection that cannot end its transaction is not used again.
-      end: () => query('ROLLBACK', []).then(() => client.release(), () => client.release(true)),
+      end: () =>
+        query('ROLLBACK', []).then(
+          () => client.release(),
+          () => client.release(true),
+        ),
       destroy: () => client.release(true),
     }
     try {

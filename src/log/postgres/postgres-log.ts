@@ -24,6 +24,7 @@ import type {
 } from '../log.ts'
 import { sha256 } from '../sha256.ts'
 import { Appender } from './appender.ts'
+import { PostgresCopy } from './copy.ts'
 import type { Database, Session } from './database.ts'
 import { assertExtends } from './extends.ts'
 import { type Known, PostgresReader, readKnown } from './reader.ts'
@@ -45,10 +46,11 @@ export interface PostgresParts {
 
 /** What signs and keeps the heads of a log, in the home folder of its node. */
 interface Signing {
-  copy: (log: PostgresLog) => Promise<Log>
   heads: Heads
   keeper: HeadKeeper
   place: HeadPlace
+  /** Opens the ledger again, to sign what a copy asks for after this log was closed. */
+  reopened: () => Promise<PostgresLog>
 }
 
 /**
@@ -72,6 +74,7 @@ export class PostgresLog extends PostgresReader implements Log {
   #unanswered = 0
   #last: Promise<unknown> = Promise.resolve()
   #following: Promise<void> | undefined
+  #isClosed = false
 
   constructor(parts: PostgresParts) {
     const { database, known, ledgerId, meta } = parts
@@ -187,6 +190,17 @@ export class PostgresLog extends PostgresReader implements Log {
     return true
   }
 
+  /** Signs a size for a copy, once it was compared with the copy. */
+  async #signFor(size: number, compare: (log: Log) => Promise<void>): Promise<SignedHead> {
+    const log = this.#isClosed ? await this.#signs().reopened() : this
+    try {
+      await compare(log)
+      return await log.sign(size)
+    } finally {
+      if (log !== this) await log.close()
+    }
+  }
+
   headFile(): TreeHeadFile | undefined {
     return this.#signing?.place.read()
   }
@@ -207,18 +221,32 @@ export class PostgresLog extends PostgresReader implements Log {
     return PostgresSnapshot.of(this.parts)
   }
 
-  copy(): Promise<Log> {
-    return this.#signs().copy(this)
+  async copy(): Promise<PostgresCopy> {
+    const { database, ledgerId, node } = this.parts
+    const headFile = this.headFile()
+    const session = await database.snapshot()
+    const known = await readKnown({ ledgerId, query: session.query }, node)
+    return new PostgresCopy({
+      headFile,
+      known,
+      ledgerId,
+      meta: this.meta,
+      session,
+      sign: (size, check) => this.#signFor(size, check),
+    })
   }
 
-  /** The seat stays this node's until its lease ends, unless it is given back. */
+  /** Gives the seat back, so that another node can take it at once. */
   async close(): Promise<void> {
+    const { database } = this.parts
+    this.#isClosed = true
     try {
       await this.#answered().catch(() => {})
       await this.#signing?.keeper.close()
+      await this.#writing?.seat.giveBack()
     } finally {
       await this.#writing?.appender.close()
-      await this.parts.database.close()
+      await database.close()
     }
   }
 
@@ -271,10 +299,11 @@ export class PostgresLog extends PostgresReader implements Log {
 
   /** Whether the batch at a seq is of this seat. Only this log writes under it. */
   async #hasLanded(session: Session, seq: number, { epoch }: Seat): Promise<boolean> {
-    const rows = await session.query(
-      'SELECT 1 FROM lockstep.batch WHERE ledger_id = $1 AND seq = $2 AND epoch = $3',
-      [this.ground.ledgerId, seq, epoch],
-    )
+    const rows = await session.query('SELECT 1 FROM lockstep.batch WHERE ledger_id = $1 AND seq = $2 AND epoch = $3', [
+      this.ground.ledgerId,
+      seq,
+      epoch,
+    ])
     return rows.length > 0
   }
 
