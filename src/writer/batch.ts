@@ -195,19 +195,16 @@ export class Batch {
   #record(item: Item, { isChange, objects, record: wanted }: Pick<Refusal, 'isChange' | 'objects' | 'record'>): void {
     const { now, plan, refusals } = this.#parts
     if (wanted === undefined || !(isChange || refusals.admits(wanted, item, now))) return
-    const [entry] = plan.add([wanted], {
-      actor: item.actor,
-      correlationId: item.correlationId,
-      trace: item.trace,
-    })
+    const { actor, correlationId, trace } = item
+    const [entry] = plan.add([wanted], { actor, correlationId, trace })
     plan.addWith({ objects })
     refusals.recorded(entry, item, now)
   }
 
   /** Gives a freed lock to the first waiter in its line, within the same batch; freed paths to all that are due. */
   #serveWaiters(stream: string): void {
-    let isServed: boolean
-    do {
+    let isServed = true
+    while (isServed) {
       isServed = false
       for (const waiter of this.#parts.waiters.due(stream)) {
         const decision = this.#decisionOn(waiter.item)
@@ -216,7 +213,7 @@ export class Batch {
         isServed ||= !isContention(decision)
       }
       // A waiter that left its line without a grant may have been in front of others.
-    } while (isServed)
+    }
   }
 
   #serve(waiter: Waiter, decision: Decision): void {
