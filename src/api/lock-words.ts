@@ -1,7 +1,5 @@
-import type { Hint } from './words.ts'
-
 /** The meaning of the members of operations on locks: a part of `words`. */
-export const lockWords: { readonly [member: string]: Hint } = {
+export const lockWords = {
   name: { about: 'The name of the lock. A name without a kind means `resource:`.' },
   paths: {
     about:
@@ -72,4 +70,4 @@ export const lockWords: { readonly [member: string]: Hint } = {
   recovered: { about: 'Whether an orphan had to be recovered first.' },
   grants: { about: 'The grants, in the order of their names.' },
   locks: { about: 'The locks, in the order of their names.' },
-}
+} as const
