@@ -178,6 +178,8 @@ export const fullInputs: Readonly<Record<string, readonly Make[]>> = {
       return { actor: becca, file: `bundle-${id}.tar.gz`, lane_id: 'EXPORT_CASE_DATA', select }
     }),
   ],
+  // This actor may not do it: a sealed ledger would refuse every later call.
+  'log.seal': [() => ({ actor, to: `leveldb:${hash.slice(0, 32)}` })],
   'log.backup': [(id) => ({ file: `backup-${id}.tar.gz` })],
   'exports.get': [() => ({ bundle_id: 'bundle-0000001' }), () => ({ run_id: 'run_done_1' })],
   'locks.acquire': [
