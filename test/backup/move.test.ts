@@ -7,6 +7,9 @@ import { type MoveSource, moveLedger } from '../../src/backup/move.ts'
 import { folderTarget } from '../../src/backup/move-to-folder.ts'
 import { governingLayout } from '../../src/disk/permissions.ts'
 import { LockstepError } from '../../src/errors.ts'
+import type { Row } from '../../src/kernel/decider.ts'
+import type { Entry } from '../../src/kernel/entry.ts'
+import type { StoredEntry } from '../../src/log/free-texts.ts'
 import { verifyCheckpoint } from '../../src/verify.ts'
 import { temporaryRoot } from '../support/ledger.ts'
 import {
@@ -24,6 +27,7 @@ import {
   secrets,
   sourceOf,
 } from '../support/moving.ts'
+import { withLog } from '../support/opened-log.ts'
 import { remainsOf } from '../support/remains.ts'
 import { asPlainError } from '../support/scene.ts'
 
@@ -119,6 +123,34 @@ on('is refused to a third place, to another ledger, and to where the ledger is',
   // The same move again finds it complete.
   is((await moved(root, to)).size, size)
   await goesOn(to, size)
+})
+
+on('leaves a place in which verify finds whatever follows the seal', async () => {
+  const { root } = await filledLedger(20)
+  const { size } = await moved(root, temporaryRoot())
+  await withLog(root, async (log) => {
+    const [stored] = (await log.load([{ view: 'stored', key: size - 2 }])) as [StoredEntry]
+    const before = JSON.parse(stored.text) as Entry
+    const entry = {
+      ...before,
+      event_id: before.event_id.replace(/\d+$/, String(size)),
+      prev: { stream: size - 2 },
+      seq: size,
+    }
+    const state = (await log.load([{ view: 'row', key: entry.stream }])) as [Row]
+    const row = { ...(state[0] as Row), last_seq: size }
+    await log.append(
+      { size },
+      [{ ...stored, entry, text: JSON.stringify(entry) }],
+      [{ view: 'row', key: entry.stream, value: row }],
+      {},
+    )
+  })
+  const error = await refused(
+    reading(root, (ledger) => ledger.log.verify()),
+    'VERIFY_FAILED',
+  )
+  equal([error.details.check, error.details.seq], ['seal', size], error.message)
 })
 
 move.run()
