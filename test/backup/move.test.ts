@@ -10,6 +10,7 @@ import { LockstepError } from '../../src/errors.ts'
 import type { Row } from '../../src/kernel/decider.ts'
 import type { Entry } from '../../src/kernel/entry.ts'
 import type { StoredEntry } from '../../src/log/free-texts.ts'
+import { entryAt } from '../../src/log/tiles.ts'
 import { verifyCheckpoint } from '../../src/verify.ts'
 import { temporaryRoot } from '../support/ledger.ts'
 import {
@@ -131,11 +132,13 @@ on('leaves a place in which verify finds whatever follows the seal', async () =>
   await withLog(root, async (log) => {
     const [stored] = (await log.load([{ view: 'stored', key: size - 2 }])) as [StoredEntry]
     const before = JSON.parse(stored.text) as Entry
+    const time = (await entryAt(log, size - 1))?.time ?? ''
     const entry = {
       ...before,
       event_id: before.event_id.replace(/\d+$/, String(size)),
       prev: { stream: size - 2 },
       seq: size,
+      time,
     }
     const state = (await log.load([{ view: 'row', key: entry.stream }])) as [Row]
     const row = { ...(state[0] as Row), last_seq: size }
