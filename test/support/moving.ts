@@ -14,7 +14,7 @@ import { startRuns } from './turns.ts'
 
 const ann = { actor_id: 'ann', actor_type: 'human' } as const
 export const becca = { actor_id: 'BECCA', actor_type: 'human' } as const
-export const run_id = 'run_one_1'
+const run_id = 'run_one_1'
 /** A text that was erased before the move, and one that can still be erased. */
 export const secrets = { before: 'the witness lives at 17 Elm Street', later: 'and works in Oak Lane' }
 
