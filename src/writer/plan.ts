@@ -17,7 +17,6 @@ import { lengthOf, recordedOf } from './recorded.ts'
 
 /** The facts that all entries of a batch share. */
 export interface BatchFacts {
-  /** The name of the place that the entries are in. */
   place?: string | undefined
   /** The secret of digests in entries. A ledger of format 1 has none. */
   digestKey: Uint8Array | undefined
