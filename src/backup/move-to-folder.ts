@@ -53,6 +53,7 @@ function leftFolder(layout: Layout, from: Layout): MoveTarget {
       await log.rename({ ...log.meta, place: newPlace('leveldb') })
       return log
     },
+    rename: async (meta) => log?.rename(meta),
     complete: async () => {
       await copyHome(from, layout)
       await log?.sign(log.head().size)
@@ -85,6 +86,7 @@ function newFolder(root: string, from: Layout): MoveTarget {
       if (log.meta.ledger_id !== meta.ledger_id) throw otherLedger(moving, log.meta.ledger_id)
       return log
     },
+    rename: async (meta) => log?.rename(meta),
     complete: async () => {
       await copyHome(from, layout)
       for (const folder of ['evidence', 'claims']) makeFolder(join(moving, folder), 0o700)

@@ -32,6 +32,8 @@ export interface MoveTarget {
    * name of a new place. Errors: LEDGER_EXISTS (it has another ledger), LEDGER_SERVED, LEDGER_UNAVAILABLE.
    */
   receive(meta: Meta): Promise<Log>
+  /** Takes over the identity that the ledger has by now, before the last entries. */
+  rename(meta: Meta): Promise<void>
   /** Makes the place ready to be opened, and closes it. Its log has all entries. It may have been called before. */
   complete(): Promise<void>
   /** Lets go of the place. What it received stays. */
@@ -102,7 +104,7 @@ export async function moveLedger(
     const sealed = await source.seal(place)
     await again()
     await assertSigned(snapshot, sealed)
-    if (log.head().size < sealed.size) await receiveRest(receiver, snapshot, { sealed, verified })
+    if (log.head().size < sealed.size) await receiveRest(receiver, snapshot, { sealed, target, verified })
     // From here on the new place has the ledger. A crash leaves at most files of its folder to be completed.
     if (!sameBytes(await rootOf(log, sealed.size), fromHex(sealed.root) ?? new Uint8Array()))
       throw otherHistory(sealed.size)
@@ -117,11 +119,12 @@ export async function moveLedger(
 
 interface Rest {
   sealed: shapes.SealedLedger
+  target: MoveTarget
   /** The size up to which the new place was verified. */
   verified: number
 }
 
-async function receiveRest(receiver: Receiver, from: Log, { sealed, verified }: Rest): Promise<void> {
+async function receiveRest(receiver: Receiver, from: Log, { sealed, target, verified }: Rest): Promise<void> {
   const { log } = receiver
   await receiver.take(from, { to: sealed.seq })
   await verifyReceived(log, {
@@ -129,7 +132,7 @@ async function receiveRest(receiver: Receiver, from: Log, { sealed, verified }: 
     root: await rootOf(from, sealed.seq),
     to: sealed.seq,
   })
-  await log.rename({ ...from.meta, place: sealed.to })
+  await target.rename({ ...from.meta, place: sealed.to })
   await receiver.take(from, { cursors: from.head().cursors, to: sealed.size })
 }
 

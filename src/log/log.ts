@@ -192,8 +192,6 @@ export interface Log extends LogReader {
   sign(size: number): Promise<SignedHead>
   /** Signs and keeps the newest head. Returns false if it could not be signed. Errors: those of `sign`. */
   keepHead(): Promise<boolean>
-  /** Gives the ledger another identity, or its place a name. It keeps the secret of its digests. */
-  rename(identity: Omit<Meta, 'digest_key'>): Promise<void>
   /** The next append also states this version's format in the meta row. Its entry must record this. */
   raise(): void
   snapshot(): Promise<LogSnapshot>
