@@ -19,7 +19,7 @@ import type {
 } from '../log.ts'
 import { Appender, assertSeat, hasLanded } from './appender.ts'
 import { PostgresCopy } from './copy.ts'
-import type { Database, Session } from './database.ts'
+import type { Session } from './database.ts'
 import { assertExtends } from './extends.ts'
 import { databaseLimits } from './limits.ts'
 import type { PostgresParts } from './parts.ts'
