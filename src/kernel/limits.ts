@@ -133,6 +133,8 @@ export const limits = {
   /** The objects that one entry erases, and the objects that one pass over the entries can find due. */
   erasedPerEntry: 256,
   retentionDueMax: 131_072,
+  /** The free texts that one approval erases. */
+  erasedTextsMax: 4_096,
   /** The legal holds that are in force at once. */
   holdsMax: 100,
   filePoolMax: 16,

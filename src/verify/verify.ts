@@ -18,6 +18,7 @@ import { IndexComparison } from './compare-index.ts'
 import { ReceiptComparison, RowComparison } from './compare-rows.ts'
 import { ApprovalVerification } from './verify-approvals.ts'
 import { EntryVerification } from './verify-entries.ts'
+import { ErasureVerification } from './verify-erasures.ts'
 import { KeyVerification } from './verify-keys.ts'
 import { RunVerification } from './verify-runs.ts'
 import { SchemaVerification } from './verify-schema.ts'
@@ -87,6 +88,7 @@ export async function verifyLog(
     const checks: Check[] = [
       new SchemaVerification(),
       new TextVerification(),
+      new ErasureVerification(),
       new EntryVerification(readMeta(snapshot)),
       rows,
       new ReceiptComparison(snapshot, head),
@@ -131,7 +133,12 @@ export async function verifyEntries(log: Log, onProgress?: VerifyOptions['onProg
   const headFile = keyed.headFile()
   const snapshot = keyed.stored()
   try {
-    const checks = [new SchemaVerification(), new TextVerification(), new EntryVerification(readMeta(snapshot))]
+    const checks = [
+      new SchemaVerification(),
+      new TextVerification(),
+      new ErasureVerification(),
+      new EntryVerification(readMeta(snapshot)),
+    ]
     const progress = throttled(readHead(snapshot).size, onProgress)
     await verifyStored(snapshot, { checks, headFile, onlyEntries: true, progress: (done) => progress(done) })
     return headFile?.size

@@ -4,8 +4,8 @@ import type { Decision, Refusal } from '../kernel/decider.ts'
 import type { Entry } from '../kernel/entry.ts'
 import { limits } from '../kernel/limits.ts'
 import type { Appended } from '../log/log.ts'
+import { notLoaded } from '../views/loaded.ts'
 import type { Receipts } from '../views/receipts.ts'
-import { notLoaded } from '../views/views.ts'
 import { type DecisionParts, decisionOn, isContention } from './decision.ts'
 import type { Plan } from './plan.ts'
 import { defectIn, errorOf, type RefusalMemory } from './refusals.ts'
@@ -164,7 +164,7 @@ export class Batch {
     }
   }
 
-  #accept(item: Item, { changes, events, objects, refusal }: Extract<Decision, { kind: 'append' }>): void {
+  #accept(item: Item, { changes, events, objects, refusal, rows }: Extract<Decision, { kind: 'append' }>): void {
     const { plan } = this.#parts
     let entries: Entry[]
     try {
@@ -176,7 +176,8 @@ export class Batch {
       return
     }
     const { notes } = item
-    if (changes !== undefined || notes !== undefined || objects !== undefined) plan.addWith({ changes, notes, objects })
+    if ([changes, notes, objects, rows].some((each) => each !== undefined))
+      plan.addWith({ changes, notes, objects, rows })
     plan.remember(item, entries)
     if (refusal === undefined) this.#resolve(item, { entries, replayed: false })
     else this.#reject(item, errorOf(refusal))

@@ -13,7 +13,7 @@ const lockRow = rowsOn('lock', { from: 'name', otherwise: 'unknown' })
  */
 export const lockAggregate = defineAggregate({
   commands: ['lock'],
-  streams: { lock: stream({ evolve, toStored, fromStored }) },
+  streams: { lock: stream({ evolve, toStored, fromStored, keepsTexts: 'entry' }) },
   events: lockEventSchemas,
   rendering: {
     'lock.acquired': lockRow('lock.acquire', 'success', 'info', 'lock_reason'),

@@ -3,12 +3,12 @@ import type { Entry } from '../../kernel/entry.ts'
 import { formatVersion } from '../../kernel/format.ts'
 import { rootOf } from '../../merkle/frontier.ts'
 import { emptyTree, type TileReader } from '../../merkle/tiles.ts'
+import type { Erased, ErasedWrite } from '../erased.ts'
 import type { StoredEntry } from '../free-texts.ts'
 import { newDigestKey } from '../keyed-digest.ts'
 import type {
   Appended,
   Cursors,
-  ErasedWrite,
   Holding,
   Key,
   Log,
@@ -20,10 +20,11 @@ import type {
   ViewWrite,
 } from '../log.ts'
 import { sha256 } from '../sha256.ts'
+import { type ErasedTextWrite, erasingTexts } from './erased-texts.ts'
 import { Generations } from './generations.ts'
 import { IndexRows } from './index-rows.ts'
 import { Objects, putMark } from './objects.ts'
-import { purgeObjects } from './purge.ts'
+import { purgeErased } from './purge.ts'
 import { KeyedReader, KeyedSnapshot, storedTiles } from './reader.ts'
 import { encodeEntry, seal } from './rows/codec.ts'
 import { putHead, readHead, type StoredHead } from './rows/head-row.ts'
@@ -83,7 +84,7 @@ export class KeyedLog extends KeyedReader implements Log {
     this.index = new IndexRows({
       generation: () => this.#head.generation,
       scan: (range) => store.scan(range),
-      write: (batch) => this.#writes.inTurn(batch),
+      write: (batch) => this.#writes.inTurn(() => batch),
     })
   }
 
@@ -154,8 +155,10 @@ export class KeyedLog extends KeyedReader implements Log {
       const key = keys.tileKey(tile.level, tile.index)
       batch.puts.push({ key, value: seal(key, tile.hashes) })
     }
+    const erased: ErasedTextWrite[] = []
     for (const write of views) {
       if (write.view === 'erased') putMark(batch, this.reader, { digest: write.key, seq: write.value })
+      else if (write.view === 'texts') erased.push(write)
       else putView(batch, write, this.#head.generation)
     }
     const { frontier } = grown.tree
@@ -165,7 +168,7 @@ export class KeyedLog extends KeyedReader implements Log {
     const raised = this.#raised
     if (raised !== undefined) putMeta(batch, raised)
 
-    await this.#writes.write(batch)
+    await this.#writes.write(erased.length === 0 ? batch : () => erasingTexts(batch, this.reader, erased))
     if (raised !== undefined) this.meta = raised
     this.#raised = undefined
     this.counts.entries += recorded.length
@@ -183,8 +186,8 @@ export class KeyedLog extends KeyedReader implements Log {
     this.#head = head
   }
 
-  purge(digests: readonly string[]): Promise<boolean> {
-    return purgeObjects(this.reader, this.#writes, digests)
+  purge(erased: Erased): Promise<boolean> {
+    return purgeErased(this.reader, this.#writes, erased, this.#head.generation)
   }
 
   /** Gives the ledger another identity. Its next entry must record this. It keeps the secret of its digests. */

@@ -137,7 +137,7 @@ const seqBytes = 6
 const markBytes = 1 + seqBytes + 2
 
 /** Whether a stored value is a mark and not a piece of a text. */
-export const isMark = (value: Uint8Array): boolean => value[0] === markByte
+const isMark = (value: Uint8Array): boolean => value[0] === markByte
 
 /** The seq in a mark, and how many pieces the text had; undefined for a text. Errors: LEDGER_CORRUPT. */
 function markIn(key: Uint8Array, value: Uint8Array): { pieces: number; seq: number } | undefined {
