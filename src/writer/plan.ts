@@ -1,9 +1,10 @@
 import { erasedBy, evolveRow, storedRow } from '../domain/aggregates.ts'
 import { textsErasedBy } from '../domain/erasure/selection.ts'
+import { refusedAsSealed } from '../domain/log/seal.ts'
+import { ledgerStream } from '../domain/log/stream.ts'
 import { pinsInForce, policyStream } from '../domain/policy/state.ts'
-import { invariant } from '../errors.ts'
 import { isoTime, type Now } from '../kernel/clock.ts'
-import type { LoadedState, Objects, Row, StateChanges } from '../kernel/decider.ts'
+import type { LoadedState, Objects, Refusal, Row, StateChanges } from '../kernel/decider.ts'
 import { type Entry, type EventDraft, entryOf, type Placement } from '../kernel/entry.ts'
 import { isApart } from '../kernel/entry-time.ts'
 import { eventIdOf, type RecordedActor } from '../kernel/ids.ts'
@@ -13,11 +14,13 @@ import type { ErasedWrite } from '../log/erased.ts'
 import { keyedDigest } from '../log/keyed-digest.ts'
 import { type Log, type Recorded, tokenOffset, type ViewWrite } from '../log/log.ts'
 import type { Loaded } from '../views/loaded.ts'
+import { continuedRow } from './continued-row.ts'
 import { sha256Hex } from './core.ts'
 import { lengthOf, recordedOf } from './recorded.ts'
 
 /** The facts that all entries of a batch share. */
 export interface BatchFacts {
+  place?: string | undefined
   /** The secret of digests in entries. A ledger of format 1 has none. */
   digestKey: Uint8Array | undefined
   firstSeq: number
@@ -103,6 +106,11 @@ export class Plan {
     digest: sha256Hex,
   }
 
+  /** The refusal of every command, if this place does not have the ledger any more. */
+  get sealed(): Refusal | undefined {
+    return refusedAsSealed(this.row(ledgerStream), this.#facts.place)
+  }
+
   get isFull(): boolean {
     return this.recorded.length >= limits.batchEntriesMax || this.#bytes >= limits.batchBytesMax
   }
@@ -171,7 +179,13 @@ export class Plan {
       this.objects.set(digest, text)
       this.#bytes += text.length
     }
-    for (const [stream, row] of rows ?? []) this.rows.set(stream, this.#continued(stream, row))
+    for (const [stream, row] of rows ?? []) {
+      const last = this.row(stream)?.last_seq ?? null
+      this.rows.set(
+        stream,
+        continuedRow(row, last, (seq) => this.entry(seq)),
+      )
+    }
   }
 
   /** Everything that is derived from the batch's entries or goes with them, as writes. */
@@ -190,18 +204,6 @@ export class Plan {
   #eraseTexts(seq: number, paths: readonly string[]): void {
     this.texts.set(seq, [...(this.texts.get(seq) ?? []), ...paths])
     this.#bytes += limits.entryBytes
-  }
-
-  /** A row that was derived up to some entry, with the entries of its stream since then. */
-  #continued(stream: string, row: Row): Row {
-    const since: Entry[] = []
-    for (let seq = this.row(stream)?.last_seq ?? null; seq !== null && seq > row.last_seq; ) {
-      const entry = this.entry(seq)
-      invariant(entry !== undefined, `the row of ${stream} names the entry ${seq}`)
-      since.push(entry)
-      seq = entry.prev.stream
-    }
-    return since.reduceRight(evolveRow, row)
   }
 
   #followWallClock(): void {
@@ -241,6 +243,7 @@ export function planAfter(
     firstSeq: before?.size ?? log.head().size,
     format: log.meta.format,
     ledgerId: log.meta.ledger_id,
+    place: log.meta.place,
     time: isoTime(timeMillis),
     tokenOffset: tokenOffset(log.meta),
     wallTime: isApart(timeMillis, now.wall_ms) ? isoTime(now.wall_ms) : undefined,

@@ -1,19 +1,17 @@
-import { evolveRow, rowFrom, storedRow, textsInRow } from '../../domain/aggregates.ts'
 import { caseOf } from '../../domain/audit/events.ts'
 import type { FoundTexts } from '../../domain/erasure/commands.ts'
 import type { ErasedTexts } from '../../domain/erasure/events.ts'
 import { withoutTexts } from '../../domain/erasure/selection.ts'
 import { holdsIn, isHeld, type LegalHold, retentionStream, textsStream } from '../../domain/erasure/state.ts'
 import { textPlacesOf } from '../../domain/free-texts.ts'
-import { invariant, LockstepError } from '../../errors.ts'
-import type { Row } from '../../kernel/decider.ts'
+import { LockstepError } from '../../errors.ts'
 import type { Entry } from '../../kernel/entry.ts'
 import { given } from '../../kernel/given.ts'
 import { limits } from '../../kernel/limits.ts'
 import { classOf } from '../../kernel/retention.ts'
 import type { StoredEntry } from '../../log/free-texts.ts'
 import type { Key } from '../../log/log.ts'
-import { chainOfStream, walked } from '../../views/chains.ts'
+import { rowsWithout } from '../../views/rows-without.ts'
 import type { Core } from '../../writer/core.ts'
 import type { Outcome } from '../../writer/submission.ts'
 import { Pace } from './pace.ts'
@@ -151,7 +149,7 @@ async function examined(
     texts.push({ paths, seq })
     erased.set(seq, withoutTexts(entry, paths))
   }
-  const rows = await rowsWithout(core, erased)
+  const rows = await rowsWithout(views, erased)
   return { held, retention_seq: retention?.last_seq ?? null, rows, texts, texts_seq }
 }
 
@@ -159,44 +157,4 @@ async function examined(
 function holdOn(holds: readonly LegalHold[], entry: Entry, name: string | undefined): string | null {
   const of = given({ case_id: caseOf(entry), run_id: entry.run_id })
   return holds.find(({ covers }) => isHeld(covers, of, name))?.hold_id ?? null
-}
-
-/** The rows that hold texts of these entries, derived again with the entries as they will be. */
-async function rowsWithout(core: Pick<Core, 'views'>, erased: ReadonlyMap<number, Entry>): Promise<Map<string, Row>> {
-  const rows = new Map<string, Row>()
-  for (const stream of new Set([...erased.values()].map((entry) => entry.stream))) {
-    const kept = textsInRow(stream)
-    if (kept !== undefined) rows.set(stream, await (kept === 'row' ? derived : restored)(core, stream, erased))
-  }
-  return rows
-}
-
-/** The row as its whole stream gives it. */
-async function derived(
-  { views }: Pick<Core, 'views'>,
-  stream: string,
-  erased: ReadonlyMap<number, Entry>,
-): Promise<Row> {
-  const entries: Entry[] = []
-  for await (const entry of walked(views, await chainOfStream(views, stream))) {
-    entries.push(erased.get(entry.seq) ?? entry)
-  }
-  const row = entries.reduceRight<Row | undefined>(evolveRow, undefined)
-  invariant(row !== undefined, `${stream} has entries`)
-  return row
-}
-
-/** The row as its stored form gives it, which names the entry that has the texts. */
-async function restored(
-  { views }: Pick<Core, 'views'>,
-  stream: string,
-  erased: ReadonlyMap<number, Entry>,
-): Promise<Row> {
-  const before = await views.row(stream)
-  invariant(before !== undefined, `${stream} has a row`)
-  const stored = storedRow(stream, before)
-  const entryAt = (seq: number) => erased.get(seq) ?? views.loaded.entry(seq)
-  const row = await views.untilLoaded(() => rowFrom(stream, stored, entryAt))
-  invariant(row !== undefined, `the row of ${stream} can be restored`)
-  return row
 }
