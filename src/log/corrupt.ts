@@ -34,6 +34,7 @@ export type Check =
   | 'leaves'
   | 'objects'
   | 'origin'
+  | 'paths'
   | 'receipts'
   | 'requests'
   | 'root'

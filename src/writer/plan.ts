@@ -179,13 +179,7 @@ export class Plan {
       this.objects.set(digest, text)
       this.#bytes += text.length
     }
-    for (const [stream, row] of rows ?? []) {
-      const last = this.row(stream)?.last_seq ?? null
-      this.rows.set(
-        stream,
-        continuedRow(row, last, (seq) => this.entry(seq)),
-      )
-    }
+    for (const [stream, row] of rows ?? []) this.rows.set(stream, continuedRow(row, this.row(stream), this))
   }
 
   /** Everything that is derived from the batch's entries or goes with them, as writes. */

@@ -20,7 +20,7 @@ import type {
   ViewWrite,
 } from '../log.ts'
 import { sha256 } from '../sha256.ts'
-import { type ErasedTextWrite, erasingTexts } from './erased-texts.ts'
+import { withTextsErased } from './erased-texts.ts'
 import { Generations } from './generations.ts'
 import { IndexRows } from './index-rows.ts'
 import { Objects, putMark } from './objects.ts'
@@ -153,11 +153,9 @@ export class KeyedLog extends KeyedReader implements Log {
       const key = keys.tileKey(tile.level, tile.index)
       batch.puts.push({ key, value: seal(key, tile.hashes) })
     }
-    const erased: ErasedTextWrite[] = []
     for (const write of views) {
       if (write.view === 'erased') putMark(batch, this.reader, { digest: write.key, seq: write.value })
-      else if (write.view === 'texts') erased.push(write)
-      else putView(batch, write, this.#head.generation)
+      else if (write.view !== 'texts') putView(batch, write, this.#head.generation)
     }
     const { frontier } = grown.tree
     const head = { ...this.#tail, cursors, root: rootOf(frontier, sha256), size: frontier.size }
@@ -166,7 +164,7 @@ export class KeyedLog extends KeyedReader implements Log {
     const raised = this.#raised
     if (raised !== undefined) putMeta(batch, raised)
 
-    await this.#writes.write(erased.length === 0 ? batch : () => erasingTexts(batch, this.reader, erased))
+    await this.#writes.write(withTextsErased(batch, this.reader, views))
     if (raised !== undefined) this.meta = raised
     this.#raised = undefined
     this.counts.entries += recorded.length
