@@ -177,8 +177,7 @@ export class Batch {
       return
     }
     const { notes } = item
-    if ([changes, notes, objects, rows].some((each) => each !== undefined))
-      plan.addWith({ changes, notes, objects, rows })
+    plan.addWith({ changes, notes, objects, rows })
     plan.remember(item, entries)
     if (refusal === undefined) this.#resolve(item, { entries, replayed: false })
     else this.#reject(item, errorOf(refusal))
