@@ -56,6 +56,8 @@ const ladder: Record<string, { rung: number; packages: string[] }> = {
   // A service in another process, called over HTTP.
   client: { rung: 4, packages: ['node:', 'undici'] },
   'client.ts': { rung: 5, packages: ['node:'] },
+  // The tools of agents over MCP: on stdio in a process of their own, and on the service.
+  mcp: { rung: 11, packages: [...shared, 'nanoid', '@modelcontextprotocol/server'] },
   supervise: { rung: 12, packages: [...shared, 'nanoid'] },
   service: {
     rung: 12,
