@@ -86,7 +86,7 @@ interface Acquisition {
 /** Errors: INVALID_INPUT, unless the input names exactly one thing to lock. */
 function acquisitionOf(session: Session, { folder, lease_s, names = [] }: Input): Acquisition {
   const { api, fromHere, holder, pids } = session
-  const terms = { holder, pids, ...given({ lease_duration_s: lease_s }) }
+  const terms = { holder, ...(pids.length > 0 ? { pids } : {}), ...given({ lease_duration_s: lease_s }) }
   if ((folder === undefined) === (names.length === 0)) {
     throw new LockstepError('INVALID_INPUT', 'lock_acquire: give either names or a folder')
   }
@@ -100,7 +100,8 @@ function acquisitionOf(session: Session, { folder, lease_s, names = [] }: Input)
   }
   const of = folder === undefined ? { name } : { folder: fromHere(folder) }
   const acquire = (lock_id: string, wait_s: number, signal?: AbortSignal) =>
-    api.locks.acquire({ ...terms, ...of, lock_id, wait_s }, given({ signal }))
+    // The ledger says what a deliverable needs besides.
+    api.locks.acquire({ ...terms, ...of, lock_id, wait_s } as shapes.AcquireResource, given({ signal }))
   return {
     what: JSON.stringify(of),
     once: async (lock_id) => [await acquire(lock_id, 0)],

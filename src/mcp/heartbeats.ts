@@ -74,6 +74,7 @@ export class Heartbeats {
   async #beat(lock_id: string): Promise<void> {
     const kept = this.#kept.get(lock_id)
     if (kept === undefined || !this.#isAwake()) return
+    clearTimeout(kept.timer)
     let share = renewShare
     try {
       await this.#options.renew(lock_id)

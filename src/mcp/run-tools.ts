@@ -2,6 +2,7 @@ import * as z from 'zod'
 import * as shapes from '../api/shapes/runs.ts'
 import type { RunRecord } from '../domain/run/run-record.ts'
 import { given } from '../kernel/given.ts'
+import { runKinds } from '../kernel/vocabulary.ts'
 import { appends, appendsOnce, ends, reads, type Tool, textsOf, tool, untrustedTexts } from './tool.ts'
 
 const { cancel, create, decided, record, start, why } = shapes
@@ -41,6 +42,7 @@ const startTool = tool({
     'Creates and starts a run: the unit of work whose actions are decided by policy and recorded. One for each task.',
   annotations: appends,
   input: z.strictObject({
+    run_kind: z.enum(runKinds).default('agent'),
     run_name: create.shape.run_name,
     lane_id: create.shape.lane_id.describe('The lane of the policy.'),
     role_id: create.shape.role_id,
@@ -53,7 +55,7 @@ const startTool = tool({
   run: async ({ api, pids }, { idempotency_key, lock, ...input }) => {
     const { run_id } = await api.runs.create({
       ...given(input),
-      run_kind: 'agent',
+      run_kind: input.run_kind,
       ...given({ idempotency_key }),
     })
     const startKey = idempotency_key && `${idempotency_key}/start`
@@ -115,7 +117,7 @@ const authorizeTool = tool({
   annotations: appends,
   input: z.strictObject({
     run_id,
-    action: action.extend({ scope: z.looseObject({}).optional().describe('Facts that the lane asks for.') }),
+    action: action.extend({ scope: z.looseObject({}).default({}).describe('Facts that the lane asks for.') }),
     idempotency_key: key,
   }),
   output: decided.omit({ pins: true, replayed: true }),

@@ -91,7 +91,7 @@ export class Mcp {
     const { calls } = this.#ground
     const ask =
       (operation: Operation) =>
-      async (input: object, options: { signal?: AbortSignal } = {}) => {
+      async (input: object = {}, options: { signal?: AbortSignal } = {}) => {
         const asked = calls.prepared(operation, { caller, input })
         return calls.ask(operation, asked, { caller, trace, ...options })
       }
