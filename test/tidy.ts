@@ -61,7 +61,16 @@ const ladder: Record<string, { rung: number; packages: string[] }> = {
   supervise: { rung: 12, packages: [...shared, 'nanoid'] },
   service: {
     rung: 12,
-    packages: [...shared, 'nanoid', 'hono', '@hono/node-server', 'pino', 'prom-client', '@opentelemetry/api'],
+    packages: [
+      ...shared,
+      'nanoid',
+      'hono',
+      '@hono/node-server',
+      '@modelcontextprotocol/server',
+      'pino',
+      'prom-client',
+      '@opentelemetry/api',
+    ],
   },
   cli: { rung: 13, packages: [...shared, 'nanoid', 'commander', 'picocolors', 'cli-table3', 'cli-progress'] },
 }

@@ -2,6 +2,7 @@ import * as z from 'zod'
 import { lineOf, ownMember, recordWith } from './ids.ts'
 import { limits } from './limits.ts'
 import { retentionSchema } from './retention.ts'
+import { toolLimits } from './tool-limits.ts'
 import { approvalTypes } from './vocabulary.ts'
 
 /**
@@ -101,7 +102,7 @@ export const configSchema = z.strictObject({
    */
   mcp: z
     .strictObject({
-      max_idle_s: z.int().min(60).max(limits.resourceLeaseSecondsMax).default(limits.toolIdleSeconds),
+      max_idle_s: z.int().min(60).max(limits.resourceLeaseSecondsMax).default(toolLimits.idleSeconds),
       turn_apply: z.boolean().default(false),
     })
     .prefault({}),

@@ -246,22 +246,4 @@ export const limits = {
   /** How long a shell waits for names of locks or runs, and how many of each it is offered. */
   completionMillis: 300,
   completionNamesMax: 1_000,
-
-  /**
-   * The tools of agents: how long one call waits for a lock, since clients give up after 60 s; how long a place in line
-   * is kept until the next call; and the number of places.
-   */
-  toolWaitSecondsMax: 45,
-  toolPlaceMillis: 60_000,
-  toolPlacesMax: 1_000,
-  /** The items in one answer of a tool, and the characters of one text in it: of other agents, or of the ledger. */
-  toolItemsMax: 50,
-  untrustedChars: 120,
-  toolTextChars: 300,
-  toolMessageChars: 1_000,
-  /** How long the locks of a session are renewed without a call, unless configured. */
-  toolIdleSeconds: 3_600,
-  /** How often a call that waits says so, and how long the settings may take that decide which tools there are. */
-  toolProgressMillis: 5_000,
-  toolSettingsMillisMax: 5_000,
 } as const

@@ -8,6 +8,7 @@ import type { LockContention } from '../domain/lock/contention-schema.ts'
 import { LockstepError } from '../errors.ts'
 import { given } from '../kernel/given.ts'
 import { limits } from '../kernel/limits.ts'
+import { toolLimits } from '../kernel/tool-limits.ts'
 import type { Call, Session } from './session.ts'
 import { appendsOnce, tool, untrustedTexts } from './tool.ts'
 
@@ -20,7 +21,7 @@ const input = z.strictObject({
   names: names.optional().describe('Resources by name, all or none.'),
   folder: folder.optional().describe('A deliverable folder, in place of names.'),
   lease_s: lease_duration_s.unwrap().optional().describe('How long the locks last without renewal. Default 1800.'),
-  wait_s: seconds.max(limits.toolWaitSecondsMax).default(0).describe('How long to wait in line if another holds it.'),
+  wait_s: seconds.max(toolLimits.waitSecondsMax).default(0).describe('How long to wait in line if another holds it.'),
   lock_id: lock_id.describe('From an earlier answer: continues that acquisition. Leave it out for a new one.'),
 })
 type Input = z.output<typeof input>
@@ -160,7 +161,7 @@ async function inLine(asked: InLine): Promise<readonly Grant[] | undefined> {
   const startedAt = performance.now()
   const passed = () => Math.round((performance.now() - startedAt) / 1000)
   call.progress(0, wait_s)
-  const telling = setInterval(() => call.progress(passed(), wait_s), limits.toolProgressMillis)
+  const telling = setInterval(() => call.progress(passed(), wait_s), toolLimits.progressMillis)
   try {
     const { release, wait, what } = acquisition
     if (wait === undefined) return await polled(asked)

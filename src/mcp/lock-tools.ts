@@ -3,12 +3,12 @@ import type { LockState } from '../api/shapes/locks.ts'
 import * as shapes from '../api/shapes/locks.ts'
 import { LockstepError, messageOf } from '../errors.ts'
 import { given } from '../kernel/given.ts'
-import { limits } from '../kernel/limits.ts'
+import { toolLimits } from '../kernel/tool-limits.ts'
 import type { Session } from './session.ts'
 import { appendsOnce, ends, reads, type Tool, textsOf, tool, untrustedTexts } from './tool.ts'
 
 const { lock_id, outcome } = shapes.release.shape
-const lock_ids = z.array(lock_id).min(1).max(limits.toolItemsMax)
+const lock_ids = z.array(lock_id).min(1).max(toolLimits.itemsMax)
 
 /** What became of each lock. One that was lost does not keep the others from being renewed or released. */
 const answers = (done: 'released' | 'renewed') =>
@@ -93,7 +93,7 @@ export const statusTool = tool({
     'Shows locks without taking them: those that you name, or else all that are held. A lock whose state cannot be read is an error, never free.',
   annotations: reads,
   input: z.strictObject({
-    names: z.array(name).min(1).max(limits.toolItemsMax).optional().describe('Full names, or names of resources.'),
+    names: z.array(name).min(1).max(toolLimits.itemsMax).optional().describe('Full names, or names of resources.'),
     folder: folder.optional().describe('A deliverable folder, in place of names.'),
   }),
   output: z.strictObject({
@@ -111,7 +111,7 @@ export const statusTool = tool({
 })
 
 function shown(locks: readonly LockState[]) {
-  return { locks: locks.slice(0, limits.toolItemsMax).map(viewOf), truncated: locks.length > limits.toolItemsMax }
+  return { locks: locks.slice(0, toolLimits.itemsMax).map(viewOf), truncated: locks.length > toolLimits.itemsMax }
 }
 
 /** A lock as models see it. */

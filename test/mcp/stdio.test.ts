@@ -94,7 +94,7 @@ test(
 
 test('the locks of a harness that is killed are had by others', async () => {
   await withMcp(async ({ dir, ledger }) => {
-    const harness = spawn(process.execPath, ['--import', 'tsx', join(project, 'test/mcp/harness.ts'), dir], {
+    const harness = spawn(process.execPath, ['--import', 'tsx', join(project, 'test/support/mcp-harness.ts'), dir], {
       cwd: project,
       stdio: ['ignore', 'pipe', 'inherit'],
     })

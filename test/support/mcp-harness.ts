@@ -1,5 +1,5 @@
 /** A harness as a process of its own: it acquires a lock through the server that it starts, and then does nothing. */
-import { connectClient } from '../support/mcp.ts'
+import { connectClient } from './mcp.ts'
 
 const [dir = ''] = process.argv.slice(2)
 const client = await connectClient('client 2 of 2026', { dir })
