@@ -39,6 +39,7 @@ export type Check =
   | 'rows'
   | 'runs'
   | 'schema'
+  | 'seal'
   | 'state'
   | 'stray'
   | 'tables'

@@ -16,6 +16,8 @@ export interface Meta {
   digest_key?: Uint8Array
   ledger_id: string
   origin: string
+  /** The name of the place that these entries are in, once a ledger was moved to it (`domain/log/seal.ts`). */
+  place?: string
   /** Every restore of this ledger, oldest first. Absent in a ledger that was never restored. */
   restored?: readonly Restored[]
 }
@@ -46,6 +48,8 @@ export type Cursors = Record<string, number>
 /** The number of durable entries, the root of their tree, and the reactors' cursors. */
 export interface Head {
   cursors: Cursors
+  /** How often the right to write has changed hands. Absent in an engine that only one process can have open. */
+  epoch?: number
   root: Uint8Array
   size: number
 }
@@ -173,6 +177,8 @@ export interface Log extends LogReader {
     writes: readonly (ErasedWrite | ViewWrite)[],
     cursors: Cursors,
   ): Promise<Appended>
+  /** Takes in what others have appended. Resolves with the newest head. */
+  follow(): Promise<Head>
   /** Makes cursors durable without an entry. */
   keepCursors(cursors: Cursors): Promise<void>
   /**

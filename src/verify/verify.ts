@@ -21,6 +21,7 @@ import { EntryVerification } from './verify-entries.ts'
 import { KeyVerification } from './verify-keys.ts'
 import { RunVerification } from './verify-runs.ts'
 import { SchemaVerification } from './verify-schema.ts'
+import { SealVerification } from './verify-seal.ts'
 import { TextVerification } from './verify-texts.ts'
 import { TurnVerification } from './verify-turns.ts'
 
@@ -94,6 +95,7 @@ export async function verifyLog(
       new RunVerification(),
       new ApprovalVerification(),
       new KeyVerification(),
+      new SealVerification(readMeta(snapshot)),
       new TurnVerification({
         erasedAt: (digest) => erasedAt(snapshot, digest),
         object: (digest) => objectIn(snapshot, digest),
