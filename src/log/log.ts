@@ -58,7 +58,6 @@ export interface Head {
 export interface TreeHead {
   origin: string
   size: number
-  /** Hex. */
   root: string
 }
 
