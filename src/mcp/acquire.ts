@@ -18,11 +18,11 @@ const { names } = shapes.acquireAll.shape
 const seconds = z.int().min(0)
 
 const input = z.strictObject({
-  names: names.optional().describe('Resources by name, all or none.'),
-  folder: folder.optional().describe('A deliverable folder, in place of names.'),
-  lease_s: lease_duration_s.unwrap().optional().describe('How long the locks last without renewal. Default 1800.'),
-  wait_s: seconds.max(toolLimits.waitSecondsMax).default(0).describe('How long to wait in line if another holds it.'),
-  lock_id: lock_id.describe('From an earlier answer: continues that acquisition. Leave it out for a new one.'),
+  names: names.optional().describe('Resources, all or none.'),
+  folder: folder.optional().describe('A deliverable folder.'),
+  lease_s: lease_duration_s.unwrap().optional().describe('Seconds until they end, unless renewed. Default 1800.'),
+  wait_s: seconds.max(toolLimits.waitSecondsMax).default(0).describe('Seconds to wait in line.'),
+  lock_id: lock_id.describe('Of an earlier answer, to continue that acquisition.'),
 })
 type Input = z.output<typeof input>
 
@@ -50,7 +50,7 @@ type Output = z.input<typeof output>
 export const acquireTool = tool({
   name: 'lock_acquire',
   about:
-    'Takes locks before you edit or run what others share. Contention is an answer, not an error: granted, contended (another holds it), or queued (wait_s is over; your place in line is kept for 60 s).',
+    'Takes locks before you change what others share. Contention is an answer: granted, contended, or queued (your place in line is kept for 60 s).',
   annotations: appendsOnce,
   input,
   output,

@@ -10,8 +10,7 @@ const event = shapes.append.shape.events.element.shape
 
 const appendTool = tool({
   name: 'audit_append',
-  about:
-    'Records what happened outside the actions that the policy decides: notes, decisions, rules set aside. All or none.',
+  about: 'Records what the policy does not decide: notes, and rules that were set aside. All or none.',
   annotations: appends,
   input: z.strictObject({
     events: z
@@ -43,15 +42,13 @@ const shown = z.strictObject({
   action_type: z.string(),
   outcome: z.string(),
   run_id: z.string().optional(),
-  decision_id: z.string().optional(),
-  stated: z.boolean().describe('Whether a caller states it, unchecked.'),
+  stated: z.boolean(),
   untrusted: untrustedTexts,
 })
 
 const queryTool = tool({
   name: 'audit_query',
-  about:
-    'Reads the audit trail, oldest first: who did what, when, and what was denied. Read on from next until complete.',
+  about: 'Reads the audit trail, oldest first: who did what, and what was denied. Read on from next.',
   annotations: reads,
   input: z.strictObject({
     run_id,
@@ -72,7 +69,7 @@ const queryTool = tool({
 
 /** An audit event as models see it. */
 function viewOf(event: AuditEvent): z.output<typeof shown> {
-  const { actor, decision_id, error, lane_id, notes, outcome_reason, run_id, target } = event
+  const { actor, error, lane_id, notes, outcome_reason, run_id, target } = event
   return {
     event_id: event.event_id,
     seq: event.sequence,
@@ -80,7 +77,7 @@ function viewOf(event: AuditEvent): z.output<typeof shown> {
     action_type: event.action_type,
     outcome: event.outcome,
     stated: event.stated ?? false,
-    ...given({ decision_id: decision_id ?? undefined, run_id: run_id ?? undefined }),
+    ...given({ run_id: run_id ?? undefined }),
     untrusted: textsOf({
       actor: actor.actor_id,
       error: error?.message,

@@ -28,7 +28,7 @@ const renewTool = tool({
   name: 'lock_renew',
   about: 'Extends the leases of your locks by their full length. Call it before they expire in long work.',
   annotations: appendsOnce,
-  input: z.strictObject({ lock_ids: lock_ids.describe('The lock_id of each grant.') }),
+  input: z.strictObject({ lock_ids: lock_ids }),
   output: answers('renewed'),
   run: async (session, { lock_ids }) => ({
     locks: await eachOf(session, lock_ids, async (lock_id) => {
@@ -45,8 +45,8 @@ const releaseTool = tool({
   about: 'Releases your locks as soon as the work under them is done. Who waits gets them at once.',
   annotations: ends,
   input: z.strictObject({
-    lock_ids: lock_ids.describe('The lock_id of each grant.'),
-    outcome: outcome.describe('Whether the work succeeded.'),
+    lock_ids: lock_ids,
+    outcome: outcome.describe('Of the work.'),
   }),
   output: answers('released'),
   run: async (session, { lock_ids, outcome }) => ({
@@ -90,15 +90,15 @@ const state = shapes.status.pick({ holder_alive: true, state: true, token: true,
 export const statusTool = tool({
   name: 'lock_status',
   about:
-    'Shows locks without taking them: those that you name, or else all that are held. A lock whose state cannot be read is an error, never free.',
+    'Shows locks without taking them: those that you name, or else all that are held. What cannot be read is an error, never free.',
   annotations: reads,
   input: z.strictObject({
-    names: z.array(name).min(1).max(toolLimits.itemsMax).optional().describe('Full names, or names of resources.'),
-    folder: folder.optional().describe('A deliverable folder, in place of names.'),
+    names: z.array(name).min(1).max(toolLimits.itemsMax).optional().describe('Resources, or full names.'),
+    folder: folder.optional().describe('A deliverable folder.'),
   }),
   output: z.strictObject({
     locks: z.array(state),
-    truncated: z.boolean().describe('Whether more locks are held than this answer shows.'),
+    truncated: z.boolean().describe('More locks are held.'),
   }),
   run: async ({ api, fromHere }, { folder, names }) => {
     if (folder !== undefined && names !== undefined) {

@@ -16,7 +16,6 @@ const view = z.strictObject({
   run_id: z.string(),
   status: z.string(),
   lane_id: z.string().nullable(),
-  parent_run_id: z.string().nullable(),
   created_at: z.string(),
   ended_at: z.string().nullable(),
   untrusted: untrustedTexts,
@@ -24,12 +23,11 @@ const view = z.strictObject({
 
 /** A run as models see it. */
 function viewOf(run: RunRecord): z.output<typeof view> {
-  const { actor, completed_at_utc = null, created_at_utc, notes, outcome, parent_run_id = null, run_name } = run
+  const { actor, completed_at_utc = null, created_at_utc, notes, outcome, run_name } = run
   return {
     run_id: run.run_id,
     status: run.status,
     lane_id: actor?.lane_id ?? null,
-    parent_run_id,
     created_at: created_at_utc,
     ended_at: completed_at_utc,
     untrusted: textsOf({ actor: actor?.actor_id, error: run.error?.message, notes, outcome, run_name }),
@@ -38,8 +36,7 @@ function viewOf(run: RunRecord): z.output<typeof view> {
 
 const startTool = tool({
   name: 'run_start',
-  about:
-    'Creates and starts a run: the unit of work whose actions are decided by policy and recorded. One for each task.',
+  about: 'Creates and starts a run: one task, whose actions the policy decides and the ledger records.',
   annotations: appends,
   input: z.strictObject({
     run_kind: z.enum(runKinds).default('agent'),
@@ -48,7 +45,7 @@ const startTool = tool({
     role_id: create.shape.role_id,
     case_id: create.shape.case_id,
     parent_run_id: create.shape.parent_run_id,
-    lock: start.shape.lock.describe('A lock of yours. The run acts only while you hold it.'),
+    lock: start.shape.lock.describe('A lock of yours, without which the run cannot act.'),
     idempotency_key: key,
   }),
   output: view,
@@ -99,12 +96,11 @@ export const showTool = tool({
     missing_events: why.shape.missing_events,
     denied: z.looseObject({}).nullable(),
     lock: z.looseObject({}).nullable(),
-    lease_expired: why.shape.lease_expired,
   }),
   run: async ({ api }, { run_id }) => {
     const [run, reasons] = await Promise.all([api.runs.get({ run_id }), api.runs.why({ run_id })])
-    const { denied, lease_expired, lock, missing_events, moves } = reasons
-    return { ...viewOf(run), moves, missing_events, denied, lock, lease_expired }
+    const { denied, lock, missing_events, moves } = reasons
+    return { ...viewOf(run), moves, missing_events, denied, lock }
   },
 })
 
@@ -112,8 +108,7 @@ const action = shapes.authorize.shape.action.omit({ artifacts: true, bundle: tru
 
 const authorizeTool = tool({
   name: 'action_authorize',
-  about:
-    'Asks the policy before you act: a tool, a write, an export. Only after allow act; then call action_record. A deny is an answer and ends the run.',
+  about: 'Asks the policy before an action. Act only after allow, then call action_record. A deny ends the run.',
   annotations: appends,
   input: z.strictObject({
     run_id,
