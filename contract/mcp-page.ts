@@ -1,5 +1,5 @@
 import { paths } from '../src/api/wire.ts'
-import { toolLimits } from '../src/kernel/tool-limits.ts'
+import { limits } from '../src/kernel/limits.ts'
 import { instructions, tools } from '../src/mcp/server.ts'
 import { shortJsonSchema, type Tool } from '../src/mcp/tool.ts'
 import { generatedPage } from './pages.ts'
@@ -21,9 +21,9 @@ A model reads this when it connects:
 - Each tool answers with structured content that fits its schema, and with the same as text.
 - Contention is an answer of \`lock_acquire\`, and a deny is one of \`action_authorize\`. An error has
   \`isError\` and the text \`{code, message, retryable, hint?, issues?}\` with a [code](errors.md).
-- A call waits at most ${toolLimits.waitSecondsMax} s and tells its progress every ${toolLimits.progressMillis / 1000} s. Its place in line is kept for ${toolLimits.placeMillis / 1000} s
+- A call waits at most ${limits.toolWaitSecondsMax} s and tells its progress every ${limits.toolProgressMillis / 1000} s. Its place in line is kept for ${limits.toolPlaceMillis / 1000} s
   after it. A cancelled call leaves the line.
-- Texts that other agents wrote stand below \`untrusted\`, each as one line of at most ${toolLimits.untrustedChars} characters. In
+- Texts that other agents wrote stand below \`untrusted\`, each as one line of at most ${limits.untrustedChars} characters. In
   all texts of an answer, controls, markup and invisible characters are written as \`\\u{…}\`.
 - The schemas leave out patterns and the bounds of texts. The ledger checks those of the
   [operations](operations.md).

@@ -2,7 +2,6 @@ import * as z from 'zod'
 import { lineOf, ownMember, recordWith } from './ids.ts'
 import { limits } from './limits.ts'
 import { retentionSchema } from './retention.ts'
-import { toolLimits } from './tool-limits.ts'
 import { approvalTypes } from './vocabulary.ts'
 
 /**
@@ -102,7 +101,7 @@ export const configSchema = z.strictObject({
    */
   mcp: z
     .strictObject({
-      max_idle_s: z.int().min(60).max(limits.resourceLeaseSecondsMax).default(toolLimits.idleSeconds),
+      max_idle_s: z.int().min(60).max(limits.resourceLeaseSecondsMax).default(limits.toolIdleSeconds),
       turn_apply: z.boolean().default(false),
     })
     .prefault({}),

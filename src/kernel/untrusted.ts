@@ -1,4 +1,4 @@
-import { toolLimits } from './tool-limits.ts'
+import { limits } from './limits.ts'
 
 /** Controls and all that nobody sees, white space other than a space, quotes, and what Markdown or HTML would act on. */
 const unsafe = /[\p{C}\p{Z}\p{Default_Ignorable_Code_Point}"&<>[\]\\`]/u
@@ -8,7 +8,7 @@ const unsafe = /[\p{C}\p{Z}\p{Default_Ignorable_Code_Point}"&<>[\]\\`]/u
  * markup. Unsafe characters are written as `\u{…}`. The caller labels the text as untrusted; inside double quotes it
  * cannot end the quotation. Cost: as long as the shown part, however long the text is.
  */
-export function untrusted(text: string, charsMax: number = toolLimits.untrustedChars): string {
+export function untrusted(text: string, charsMax: number = limits.untrustedChars): string {
   let shown = ''
   for (const character of text) {
     const safe =

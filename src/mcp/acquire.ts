@@ -8,20 +8,23 @@ import type { LockContention } from '../domain/lock/contention-schema.ts'
 import { LockstepError } from '../errors.ts'
 import { given } from '../kernel/given.ts'
 import { limits } from '../kernel/limits.ts'
-import { toolLimits } from '../kernel/tool-limits.ts'
 import type { Call, Session } from './session.ts'
-import { appendsOnce, tool, untrustedTexts } from './tool.ts'
+import { appendsOnce, textsOf, tool, untrustedTexts } from './tool.ts'
 
 const { folder } = shapes.acquireDeliverable.shape
-const { lease_duration_s, lock_id } = shapes.acquireResource.shape
+const { lease_duration_s, lock_id, reason } = shapes.acquireResource.shape
+const { paths } = shapes.acquirePaths.shape
 const { names } = shapes.acquireAll.shape
 const seconds = z.int().min(0)
 
 const input = z.strictObject({
+  paths: paths.optional().describe('Files, and folders that end in /. All or none.'),
+  shared: z.boolean().default(false).describe('Share the paths with readers.'),
   names: names.optional().describe('Resources, all or none.'),
   folder: folder.optional().describe('A deliverable folder.'),
   lease_s: lease_duration_s.unwrap().optional().describe('Seconds until they end, unless renewed. Default 1800.'),
-  wait_s: seconds.max(toolLimits.waitSecondsMax).default(0).describe('Seconds to wait in line.'),
+  wait_s: seconds.max(limits.toolWaitSecondsMax).default(0).describe('Seconds to wait in line.'),
+  reason: reason.describe('Why, for others.'),
   lock_id: lock_id.describe('Of an earlier answer, to continue that acquisition.'),
 })
 type Input = z.output<typeof input>
@@ -40,7 +43,15 @@ const output = z.strictObject({
   outcome: z.enum(['granted', 'contended', 'queued']),
   lock_id: z.string(),
   grants: z
-    .array(z.strictObject({ name: z.string(), lock_id: z.string(), token: seconds, expires_at: z.string().nullable() }))
+    .array(
+      z.strictObject({
+        name: z.string(),
+        paths: z.array(z.string()).optional(),
+        lock_id: z.string(),
+        token: seconds,
+        expires_at: z.string().nullable(),
+      }),
+    )
     .optional(),
   held: held.optional(),
   next: z.string(),
@@ -59,13 +70,13 @@ export const acquireTool = tool({
     const lock_id = asked.lock_id ?? `lck_${nanoid(32)}`
     const first = await attempt(acquisition, lock_id)
     if ('grants' in first) return granted(session, lock_id, first.grants)
-    const isKept = session.places.has(lock_id)
-    if (asked.wait_s === 0 && !isKept)
-      return { outcome: 'contended', lock_id, held: first.held, next: nextOf.contended }
+    const contended = { outcome: 'contended', lock_id, held: first.held } as const
+    if (first.isOwn(session)) return { ...contended, next: nextOf.own }
+    if (asked.wait_s === 0 && !session.places.has(lock_id)) return { ...contended, next: nextOf.contended }
     const waited = await inLine({ acquisition, call, lock_id, session, wait_s: asked.wait_s })
     if (waited !== undefined) return granted(session, lock_id, waited)
     const outcome = acquisition.wait === undefined ? 'contended' : 'queued'
-    return { outcome, lock_id, held: first.held, next: nextOf[outcome] }
+    return { ...contended, outcome, next: nextOf[outcome] }
   },
 })
 
@@ -73,6 +84,7 @@ const nextOf = {
   granted: 'Do the work, then call lock_release with the lock_id of each grant. lock_renew extends the lease.',
   contended:
     'Do not change it in any other way, the shell included. Take other work, or call again with this lock_id and wait_s.',
+  own: 'This session holds it already, by a hook or an earlier call. Do the work.',
   queued: 'Call again within 60 s with the same arguments and this lock_id to keep your place in line.',
 } as const
 
@@ -84,22 +96,24 @@ interface Acquisition {
   release: (lock_id: string) => Promise<unknown>
 }
 
-/** Errors: INVALID_INPUT, unless the input names exactly one thing to lock. */
-function acquisitionOf(session: Session, { folder, lease_s, names = [] }: Input): Acquisition {
+/** Errors: INVALID_INPUT, unless the input names exactly one kind of thing to lock. */
+function acquisitionOf(session: Session, { folder, lease_s, names, paths, reason, shared }: Input): Acquisition {
   const { api, fromHere, holder, pids } = session
-  const terms = { holder, ...(pids.length > 0 ? { pids } : {}), ...given({ lease_duration_s: lease_s }) }
-  if ((folder === undefined) === (names.length === 0)) {
-    throw new LockstepError('INVALID_INPUT', 'lock_acquire: give either names or a folder')
+  const kinds = [folder, names, paths].filter((kind) => kind !== undefined)
+  if (kinds.length !== 1) throw new LockstepError('INVALID_INPUT', 'lock_acquire: give one of paths, names and folder')
+  const terms = {
+    holder,
+    ...given({ lease_duration_s: lease_s, pids: pids.length > 0 ? pids : undefined, reason }),
   }
   const [name = '', ...more] = new Set(names)
   if (more.length > 0) {
     const all = [name, ...more]
-    const what = JSON.stringify(all)
     const idsOf = (lock_id: string) => all.map((one) => derivedId(lock_id, one))
     const once = (lock_id: string) => api.locks.acquireAll({ ...terms, names: all, lock_ids: idsOf(lock_id) })
-    return { what, once: async (lock_id) => (await once(lock_id)).grants, release: async () => {} }
+    return { what: JSON.stringify(all), once: async (lock_id) => (await once(lock_id)).grants, release: async () => {} }
   }
-  const of = folder === undefined ? { name } : { folder: fromHere(folder) }
+  const asked = { folder: folder && fromHere(folder), name: names && name, paths: paths?.map(fromHere) }
+  const of = { ...given(asked), ...(paths === undefined ? {} : { shared }) }
   const acquire = (lock_id: string, wait_s: number, signal?: AbortSignal) =>
     // The ledger says what a deliverable needs besides.
     api.locks.acquire({ ...terms, ...of, lock_id, wait_s } as shapes.AcquireResource, given({ signal }))
@@ -108,8 +122,9 @@ function acquisitionOf(session: Session, { folder, lease_s, names = [] }: Input)
     once: async (lock_id) => [await acquire(lock_id, 0)],
     wait: (lock_id, signal) => acquire(lock_id, limits.waitSecondsMax, signal),
     release: async (lock_id) => {
-      const state = await api.locks.status(of)
-      if (state.holder === holder) await api.locks.release({ lock_id, outcome: 'failure' })
+      const { locks } = await api.locks.list()
+      // A release of a lock that nobody has is an entry, so it is tried only where there can be a grant.
+      if (locks.some((lock) => lock.holder === holder)) await api.locks.release({ lock_id, outcome: 'failure' })
     },
   }
 }
@@ -119,14 +134,19 @@ function derivedId(lock_id: string, name: string): string {
   return `lck_${createHash('sha256').update(`${lock_id}\0${name}`).digest('base64url')}`
 }
 
-type Attempt = { grants: readonly Grant[] } | { held: z.input<typeof held> }
+interface Contended {
+  held: z.input<typeof held>
+  /** Whether the holder is this session. Anybody can take its name, but not its process. */
+  isOwn: (session: Session) => boolean
+}
+type Attempt = { grants: readonly Grant[] } | Contended
 
 async function attempt({ once }: Acquisition, lock_id: string): Promise<Attempt> {
   try {
     return { grants: await once(lock_id) }
   } catch (error) {
     if (!isContention(error)) throw error
-    return { held: heldBy(error) }
+    return heldBy(error)
   }
 }
 
@@ -135,16 +155,18 @@ function isContention(error: unknown): error is LockstepError {
   return error instanceof LockstepError && error.code === 'LOCK_CONTENTION' && error.retryable
 }
 
-function heldBy({ details }: LockstepError): z.input<typeof held> {
+function heldBy({ details }: LockstepError): Contended {
   const report = details as Omit<LockContention, 'code'>
-  return {
-    name: report.name,
-    held_since: report.acquired ?? null,
+  const { acquired = null, holder, pid, reason } = report
+  const held = {
+    name: report.held_name ?? report.name,
+    held_since: report.held_since ?? acquired,
     holder_alive: report.holder_alive,
     lease_remaining_s: report.lease_remaining_s,
     retry_after_s: report.retry_after_s ?? 1,
-    untrusted: { holder: report.holder },
+    untrusted: textsOf({ holder, reason }),
   }
+  return { held, isOwn: (session) => holder === session.holder && session.pids.includes(pid ?? 0) }
 }
 
 interface InLine {
@@ -161,7 +183,7 @@ async function inLine(asked: InLine): Promise<readonly Grant[] | undefined> {
   const startedAt = performance.now()
   const passed = () => Math.round((performance.now() - startedAt) / 1000)
   call.progress(0, wait_s)
-  const telling = setInterval(() => call.progress(passed(), wait_s), toolLimits.progressMillis)
+  const telling = setInterval(() => call.progress(passed(), wait_s), limits.toolProgressMillis)
   try {
     const { release, wait, what } = acquisition
     if (wait === undefined) return await polled(asked)
@@ -197,15 +219,12 @@ function granted(session: Session, lock_id: string, all: readonly Grant[]): Outp
   session.places.drop(lock_id)
   const ended = all.find(({ current }) => !current)
   if (ended !== undefined) {
-    throw new LockstepError(
-      'LOCK_ENDED',
-      `${ended.name} was granted to this lock_id earlier, and that grant has ended`,
-      {
-        hint: 'Leave lock_id out for a new acquisition.',
-      },
-    )
+    const message = `${ended.name} was granted to this lock_id earlier, and that grant has ended`
+    throw new LockstepError('LOCK_ENDED', message, { hint: 'Leave lock_id out for a new acquisition.' })
   }
   for (const grant of all) session.keep(grant)
-  const grants = all.map(({ expires_at, lock_id, name, token }) => ({ name, lock_id, token, expires_at }))
+  const grants = all.map(({ expires_at, lock_id, name, paths, token }) => {
+    return { name, ...given({ paths }), lock_id, token, expires_at }
+  })
   return { outcome: 'granted', lock_id, grants, next: nextOf.granted }
 }

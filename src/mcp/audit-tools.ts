@@ -2,7 +2,7 @@ import * as z from 'zod'
 import * as shapes from '../api/shapes/audit.ts'
 import type { AuditEvent } from '../domain/audit/audit-event.ts'
 import { given } from '../kernel/given.ts'
-import { toolLimits } from '../kernel/tool-limits.ts'
+import { limits } from '../kernel/limits.ts'
 import { appends, reads, type Tool, textsOf, tool, untrustedTexts } from './tool.ts'
 
 const { guard, idempotency_key } = shapes.append.shape
@@ -25,7 +25,7 @@ const appendTool = tool({
         }),
       )
       .min(1)
-      .max(toolLimits.itemsMax),
+      .max(limits.toolItemsMax),
     guard: guard.describe('Append only while this grant is current.'),
     idempotency_key: idempotency_key,
   }),
@@ -58,7 +58,7 @@ const queryTool = tool({
     since,
     until,
     cursor: cursor.describe('next of the page before.'),
-    limit: z.int().min(1).max(toolLimits.itemsMax).default(20),
+    limit: z.int().min(1).max(limits.toolItemsMax).default(20),
   }),
   output: z.strictObject({ events: z.array(shown), next: z.int(), complete: z.boolean() }),
   run: async ({ api }, input) => {

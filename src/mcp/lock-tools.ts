@@ -3,12 +3,12 @@ import type { LockState } from '../api/shapes/locks.ts'
 import * as shapes from '../api/shapes/locks.ts'
 import { LockstepError, messageOf } from '../errors.ts'
 import { given } from '../kernel/given.ts'
-import { toolLimits } from '../kernel/tool-limits.ts'
+import { limits } from '../kernel/limits.ts'
 import type { Session } from './session.ts'
 import { appendsOnce, ends, reads, type Tool, textsOf, tool, untrustedTexts } from './tool.ts'
 
 const { lock_id, outcome } = shapes.release.shape
-const lock_ids = z.array(lock_id).min(1).max(toolLimits.itemsMax)
+const lock_ids = z.array(lock_id).min(1).max(limits.toolItemsMax)
 
 /** What became of each lock. One that was lost does not keep the others from being renewed or released. */
 const answers = (done: 'released' | 'renewed') =>
@@ -82,6 +82,8 @@ const { name } = shapes.ofLock.shape
 const { folder } = shapes.ofFolder.shape
 const state = shapes.status.pick({ holder_alive: true, state: true, token: true, waiting: true }).extend({
   name: z.string(),
+  paths: z.array(z.string()).optional(),
+  shared: z.boolean().optional(),
   held_since: z.string().optional(),
   lease_remaining_s: z.int().nullable().optional(),
   untrusted: untrustedTexts,
@@ -93,7 +95,12 @@ export const statusTool = tool({
     'Shows locks without taking them: those that you name, or else all that are held. What cannot be read is an error, never free.',
   annotations: reads,
   input: z.strictObject({
-    names: z.array(name).min(1).max(toolLimits.itemsMax).optional().describe('Resources, or full names.'),
+    names: z
+      .array(name)
+      .min(1)
+      .max(limits.toolItemsMax)
+      .optional()
+      .describe('Resources, or full names such as path:src/a.ts.'),
     folder: folder.optional().describe('A deliverable folder.'),
   }),
   output: z.strictObject({
@@ -111,18 +118,18 @@ export const statusTool = tool({
 })
 
 function shown(locks: readonly LockState[]) {
-  return { locks: locks.slice(0, toolLimits.itemsMax).map(viewOf), truncated: locks.length > toolLimits.itemsMax }
+  return { locks: locks.slice(0, limits.toolItemsMax).map(viewOf), truncated: locks.length > limits.toolItemsMax }
 }
 
 /** A lock as models see it. */
-function viewOf({ acquired, first_waiting, holder, lease_remaining_s, ...state }: LockState) {
-  const { holder_alive, name, state: is, token, waiting } = state
+function viewOf({ acquired, first_waiting, holder, lease_remaining_s, reason, worktree, ...state }: LockState) {
+  const { holder_alive, name, paths, shared, state: is, token, waiting } = state
   return {
     name,
     state: is,
     waiting,
-    ...given({ held_since: acquired, holder_alive, lease_remaining_s, token }),
-    untrusted: textsOf({ holder, first_waiting: first_waiting?.holder }),
+    ...given({ held_since: acquired, holder_alive, lease_remaining_s, paths, shared, token }),
+    untrusted: textsOf({ holder, first_waiting: first_waiting?.holder, reason, worktree }),
   }
 }
 

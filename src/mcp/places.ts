@@ -1,7 +1,7 @@
 import type { Grant } from '../api/shapes/locks.ts'
 import { LockstepError } from '../errors.ts'
 import { onAbort } from '../kernel/abort.ts'
-import { toolLimits } from '../kernel/tool-limits.ts'
+import { limits } from '../kernel/limits.ts'
 
 /** How a place in line is taken and given up. */
 export interface Place {
@@ -31,7 +31,7 @@ export class Places {
   readonly #keptMillis: number
   readonly #places = new Map<string, Waiting>()
 
-  constructor(keptMillis: number = toolLimits.placeMillis) {
+  constructor(keptMillis: number = limits.toolPlaceMillis) {
     this.#keptMillis = keptMillis
   }
 
@@ -88,8 +88,8 @@ export class Places {
   }
 
   #begin(lock_id: string, place: Place): Waiting {
-    if (this.#places.size >= toolLimits.placesMax) {
-      throw new LockstepError('LEDGER_UNAVAILABLE', `${toolLimits.placesMax} callers wait already`, {
+    if (this.#places.size >= limits.toolPlacesMax) {
+      throw new LockstepError('LEDGER_UNAVAILABLE', `${limits.toolPlacesMax} callers wait already`, {
         details: { outcome: 'not_applied' },
         hint: 'Call again a little later, or without wait_s.',
       })

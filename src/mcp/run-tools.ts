@@ -104,7 +104,7 @@ export const showTool = tool({
   },
 })
 
-const action = shapes.authorize.shape.action.omit({ artifacts: true, bundle: true })
+const action = shapes.authorize.shape.action.omit({ artifacts: true, bundle: true, command: true })
 
 const authorizeTool = tool({
   name: 'action_authorize',

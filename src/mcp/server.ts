@@ -11,7 +11,7 @@ import type { JsonSchema } from '../api/json-schema.ts'
 import { inPackage } from '../disk/package-folder.ts'
 import { LockstepError } from '../errors.ts'
 import { given } from '../kernel/given.ts'
-import { toolLimits } from '../kernel/tool-limits.ts'
+import { limits } from '../kernel/limits.ts'
 import { untrusted } from '../kernel/untrusted.ts'
 import { codedError } from '../writer/coded-errors.ts'
 import { parse } from '../writer/parse.ts'
@@ -93,18 +93,18 @@ function problemOf(thrown: unknown, doing: string) {
 
 /** A sentence of ours, which may hold texts of others. JSON quotes it, so that its own quotes need no escape. */
 function told(sentence: string): string {
-  const parts = sentence.slice(0, toolLimits.messageChars).split('"')
-  return parts.map((part) => untrusted(part, toolLimits.messageChars)).join('"')
+  const parts = sentence.slice(0, limits.toolMessageChars).split('"')
+  return parts.map((part) => untrusted(part, limits.toolMessageChars)).join('"')
 }
 
 /** An answer whose texts are safe for a model: what other agents wrote is shorter than names and ids can be. */
 function asData(answer: unknown, charsMax?: number): unknown {
-  if (typeof answer === 'string') return untrusted(answer, charsMax ?? toolLimits.textChars)
+  if (typeof answer === 'string') return untrusted(answer, charsMax ?? limits.toolTextChars)
   if (Array.isArray(answer)) return answer.map((item) => asData(item, charsMax))
   if (typeof answer !== 'object' || answer === null) return answer
   const members = Object.entries(answer).filter(([, value]) => value !== undefined)
   return Object.fromEntries(
-    members.map(([name, value]) => [name, asData(value, name === 'untrusted' ? toolLimits.untrustedChars : charsMax)]),
+    members.map(([name, value]) => [name, asData(value, name === 'untrusted' ? limits.untrustedChars : charsMax)]),
   )
 }
 

@@ -5,7 +5,7 @@ import type { Places } from './places.ts'
 /** Whom the tools act for, and how they reach the ledger. */
 export interface Session {
   api: Api
-  /** A path of the caller, as the ledger is asked for it. */
+  /** A path of the caller, as the ledger is asked for it. A `/` at its end stays. */
   fromHere: (path: string) => string
   /** Who holds the locks, as others see it. */
   holder: string

@@ -4,7 +4,7 @@ import { StdioServerTransport, serveStdio } from '@modelcontextprotocol/server/s
 import { type Client, connect } from '../client.ts'
 import { type Config, mcpSettingsIn } from '../kernel/config.ts'
 import type { Actor } from '../kernel/ids.ts'
-import { toolLimits } from '../kernel/tool-limits.ts'
+import { limits } from '../kernel/limits.ts'
 import { Heartbeats } from './heartbeats.ts'
 import { isLoss } from './lock-tools.ts'
 import { Places } from './places.ts'
@@ -51,7 +51,7 @@ export async function serveOnStdio({ dir, say, stop, ...who }: StdioOptions): Pr
     return {
       api: await client(),
       forget: (lock_id) => heartbeats.forget(lock_id),
-      fromHere: (path) => resolve(dir, path),
+      fromHere: (path) => (path.endsWith('/') ? `${resolve(dir, path)}/` : resolve(dir, path)),
       holder: who.holder,
       keep: (grant) => heartbeats.keep(grant),
       // A harness in another namespace of pids has the pid 0 here.
@@ -113,7 +113,7 @@ function connector({ actor, dir, token }: Pick<StdioOptions, 'actor' | 'dir' | '
 /** The settings in force. Undefined if they cannot be read soon: a client waits for the list of tools. */
 async function settingsOf(client: () => Promise<Client>): Promise<Config['mcp'] | undefined> {
   const asked = client().then(({ config }) => config.show())
-  const late = pause(toolLimits.settingsMillisMax, undefined, { ref: false })
+  const late = pause(limits.toolSettingsMillisMax, undefined, { ref: false })
   // Each call of a tool reports why the ledger cannot be reached.
   const shown = await Promise.race([asked, late]).catch(() => undefined)
   return shown && mcpSettingsIn(shown.settings)

@@ -99,7 +99,13 @@ for (const era of eras) {
         await done('audit_append', { events: [{ action_type: 'system', outcome: 'success', notes: 'tests passed' }] })
         const { events } = (await done('audit_query', { limit: 50 })) as { events: { untrusted: { notes?: string } }[] }
         ok(events.some(({ untrusted }) => untrusted.notes === 'tests passed'))
-        equal(outcomesOf(await done('lock_release', { lock_ids })), ['released', 'released'])
+        const tree = await done('lock_acquire', { paths: ['src/', 'README.md'], reason: 'a move' })
+        const [grant] = tree.grants as { lock_id: string; paths: string[] }[]
+        equal(grant?.paths, ['README.md', 'src/'])
+        lock_ids.push(grant?.lock_id ?? '')
+        const inside = await done('lock_acquire', { paths: ['src/deep/file.ts'] })
+        equal([inside.outcome, (inside.held as { name: string }).name], ['contended', 'path:src/'])
+        equal(outcomesOf(await done('lock_release', { lock_ids })), ['released', 'released', 'released'])
         equal(outcomesOf(await done('lock_release', { lock_ids: ['lck_0123456789abcdef'] })), ['lost'])
         is((await ledger.locks.list()).locks.length, 0)
       }),

@@ -1,10 +1,11 @@
 // limit: 240
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
+import { mkdirSync } from 'node:fs'
 import { join } from 'node:path'
 import { createInterface } from 'node:readline'
 import { suite } from 'uvu'
-import { equal, is, ok } from 'uvu/assert'
+import { equal, is, match, ok } from 'uvu/assert'
 import { connect } from '../../src/client.ts'
 import { createLedger } from '../../src/nouns/create.ts'
 import { servicesOf, withServiceProcess } from '../client/service-process.ts'
@@ -65,6 +66,34 @@ test('acts as LOCKSTEP_ACTOR, or else as the session of its harness, or else as 
     is(await holderWith({ CLAUDE_CODE_SESSION_ID: 'b1946ac9-2491' }), 'claude:b1946ac9-2491')
     is(await holderWith({ CLAUDE_CODE_SESSION_ID: 'no session\n' }), `mcp:${process.pid}`)
     is(await holderWith({ CLAUDE_CODE_SESSION_ID: 'b1946ac9', LOCKSTEP_ACTOR: 'agent:seven' }), 'seven')
+  })
+})
+
+test('paths are relative to its folder, and what the session holds already is no contention with others', async () => {
+  await withMcp(async ({ dir, ledger }) => {
+    mkdirSync(join(dir, 'packages', 'web'), { recursive: true })
+    const client = await connectClient('client 2 of 2026', {
+      dir: join(dir, 'packages'),
+      env: { LOCKSTEP_ACTOR: 'seven' },
+    })
+    const actor = { actor_id: 'seven', actor_type: 'agent' } as const
+    const asked = { actor, holder: 'seven', paths: ['packages/web/a.ts'] }
+    const others = await ledger.locks.acquire({ ...asked, reason: 'a fix' })
+    const found = await client.done('lock_acquire', { paths: ['web/a.ts'] })
+    equal(
+      [found.outcome, (found.held as { untrusted: object }).untrusted],
+      ['contended', { holder: 'seven', reason: 'a fix' }],
+    )
+    match(String(found.next), /^Do not change it/)
+    await ledger.locks.release({ actor, lock_id: others.lock_id })
+    await ledger.locks.acquire({ ...asked, pids: [process.pid] })
+    const own = await client.done('lock_acquire', { paths: ['web/a.ts'], wait_s: 45 })
+    match(String(own.next), /^This session holds it already/)
+    const { grants } = await client.done<{ grants: { paths: string[] }[] }>('lock_acquire', {
+      paths: ['web/new/', 'b.ts'],
+    })
+    equal(grants[0]?.paths, ['packages/b.ts', 'packages/web/new/'])
+    await client.close()
   })
 })
 
