@@ -6,6 +6,7 @@ import { ledgerStream } from '../domain/log/stream.ts'
 import { LockstepError } from '../errors.ts'
 import { defaultConfig } from '../kernel/config.ts'
 import type { Row } from '../kernel/decider.ts'
+import { KeyedLog } from '../log/keyed/log.ts'
 import type { Log, Meta } from '../log/log.ts'
 import { checkpointBy, keysOf } from '../log/signer.ts'
 import { rootOf } from '../log/tiles.ts'
@@ -171,6 +172,10 @@ async function ledgerRow(log: Log): Promise<Row<LedgerState> | undefined> {
 async function verifyWhole({ root }: MoveSource, log: Log, onProgress: MoveOptions['onProgress']): Promise<number> {
   const { size } = log.head()
   if ((await sealOf(log))?.to === log.meta.place) return size
+  if (!(log instanceof KeyedLog)) {
+    await verifyReceived(log, { from: 0, root: log.head().root, to: size })
+    return size
+  }
   const config = (await configInLog(log))?.config ?? defaultConfig
   await verifyLog(log, { root }, config, {
     onProgress: ({ done, total }) => onProgress?.(total + done, 2 * total),
