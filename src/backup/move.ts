@@ -7,7 +7,7 @@ import { LockstepError } from '../errors.ts'
 import { defaultConfig } from '../kernel/config.ts'
 import type { Row } from '../kernel/decider.ts'
 import { KeyedLog } from '../log/keyed/log.ts'
-import type { Log, Meta } from '../log/log.ts'
+import type { Cursors, Log, Meta } from '../log/log.ts'
 import { checkpointBy, keysOf } from '../log/signer.ts'
 import { rootOf } from '../log/tiles.ts'
 import { fromHex, sameBytes, toHex } from '../merkle/hash.ts'
@@ -35,8 +35,11 @@ export interface MoveTarget {
   receive(meta: Meta): Promise<Log>
   /** Takes over the identity that the ledger has by now, before the last entries. */
   rename(meta: Meta): Promise<void>
-  /** Makes the place ready to be opened, and closes it. Its log has all entries. It may have been called before. */
-  complete(): Promise<void>
+  /**
+   * Makes the place ready to be opened, and closes it. Its log has all entries. `cursors` are those of the reactors in the
+   * old place. It may have been called before.
+   */
+  complete(cursors: Cursors): Promise<void>
   /** Lets go of the place. What it received stays. */
   close(): Promise<void>
 }
@@ -109,7 +112,7 @@ export async function moveLedger(
     // From here on the new place has the ledger. A crash leaves at most files of its folder to be completed.
     if (!sameBytes(await rootOf(log, sealed.size), fromHex(sealed.root) ?? new Uint8Array()))
       throw otherHistory(sealed.size)
-    await target.complete()
+    await target.complete(snapshot.head().cursors)
     const { ledger_id, origin } = snapshot.meta
     return { checkpoint: sealed.checkpoint, ledger_id, origin, root: sealed.root, size: sealed.size, to: place }
   } finally {
