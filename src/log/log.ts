@@ -59,7 +59,6 @@ export interface Head {
 export interface TreeHead {
   origin: string
   size: number
-  /** Hex. */
   root: string
 }
 
