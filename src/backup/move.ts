@@ -6,7 +6,6 @@ import { ledgerStream } from '../domain/log/stream.ts'
 import { LockstepError } from '../errors.ts'
 import { defaultConfig } from '../kernel/config.ts'
 import type { Row } from '../kernel/decider.ts'
-import { KeyedLog } from '../log/keyed/log.ts'
 import type { Cursors, Log, Meta } from '../log/log.ts'
 import { checkpointBy, keysOf } from '../log/signer.ts'
 import { rootOf } from '../log/tiles.ts'
@@ -94,6 +93,7 @@ export async function moveLedger(
       await snapshot.close()
       snapshot = await source.snapshot()
     }
+    if (snapshot.meta.place === place) throw isHere(place)
     await assertPrefix(log, snapshot)
     await assertHere(snapshot, place)
     for (let rounds = 0; rounds < roundsMax; rounds += 1) {
@@ -175,10 +175,6 @@ async function ledgerRow(log: Log): Promise<Row<LedgerState> | undefined> {
 async function verifyWhole({ root }: MoveSource, log: Log, onProgress: MoveOptions['onProgress']): Promise<number> {
   const { size } = log.head()
   if ((await sealOf(log))?.to === log.meta.place) return size
-  if (!(log instanceof KeyedLog)) {
-    await verifyReceived(log, { from: 0, root: log.head().root, to: size })
-    return size
-  }
   const config = (await configInLog(log))?.config ?? defaultConfig
   await verifyLog(log, { root }, config, {
     onProgress: ({ done, total }) => onProgress?.(total + done, 2 * total),
@@ -193,6 +189,10 @@ async function assertSigned(log: Log, { checkpoint, root, size }: shapes.SealedL
   throw new LockstepError('VERIFY_FAILED', 'no key of the ledger signed the head with the seal', {
     details: { check: 'checkpoint', size },
   })
+}
+
+function isHere(place: string): LockstepError {
+  return new LockstepError('LEDGER_EXISTS', `the ledger is in ${place} already`, { details: { to: place } })
 }
 
 function otherHistory(size: number): LockstepError {
