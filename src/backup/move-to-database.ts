@@ -14,6 +14,9 @@ import { newNodeName } from '../nouns/create.ts'
 import { SealWatch } from '../nouns/seal.ts'
 import { type MoveTarget, newPlace } from './move.ts'
 
+/** The seat of a move that was killed stays its own for less than this. */
+const seatWaitSeconds = 5
+
 /**
  * A PostgreSQL database that a ledger is moved to. It may have other ledgers, or have had this one. The writer's seat is
  * held meanwhile, so no node writes there. In the end the home folder names the database. The files that the ledger left
@@ -31,7 +34,7 @@ export function databaseTarget(engine: string, layout: Layout): MoveTarget {
     receive: async (meta) => {
       await demandLedger(engine, { ...meta, place: newPlace('postgresql') })
       const file = { engine, ledger_id: meta.ledger_id, node }
-      log = await openWriter({ file, openWaitSeconds: 0, process: `migrate-${nanoid(12)}` })
+      log = await openWriter({ file, openWaitSeconds: seatWaitSeconds, process: `migrate-${nanoid(12)}` })
       if (log.meta.place !== undefined) return log
       if (!(await SealWatch.of(log)).isSealed) throw neverLeft(meta.ledger_id)
       await renameInDatabase(log, { ...log.meta, place: newPlace('postgresql') })

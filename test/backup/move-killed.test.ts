@@ -1,4 +1,4 @@
-// limit: 240
+// limit: 400
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { join } from 'node:path'
@@ -7,8 +7,9 @@ import { is } from 'uvu/assert'
 import { below, randomFrom } from '../../fixtures/random.ts'
 import { root as project } from '../runner.ts'
 import { temporaryRoot } from '../support/ledger.ts'
+import { newLedgerDatabase } from '../support/ledger-database.ts'
 import { append, filledLedger, goesOn, reading, refusesCommands } from '../support/moving.ts'
-import { newLedgerDatabase, postgresMissing, startPostgres } from '../support/postgres.ts'
+import { postgresMissing, startPostgres } from '../support/postgres.ts'
 import { asPlainError } from '../support/scene.ts'
 import { printedSeed } from '../support/seed.ts'
 
@@ -16,8 +17,8 @@ import { printedSeed } from '../support/seed.ts'
 
 const rounds = Number(process.env.LOCKSTEP_ROUNDS ?? 1)
 /** How large the ledger is, and how much later each kill comes than the one before. */
-const entries = Number(process.env.LOCKSTEP_ENTRIES ?? 2_000)
-const stepMillis = entries > 10_000 ? 6_000 : 600
+const entries = Number(process.env.LOCKSTEP_ENTRIES ?? 1_000)
+const stepMillis = entries > 10_000 ? 6_000 : 1_200
 const random = randomFrom(printedSeed('move-killed'))
 const command = join(process.env.LOCKSTEP_TEST_DIST ?? join(project, 'dist'), 'cli/main.js')
 const becca = ['--actor', 'human:BECCA']
@@ -93,7 +94,7 @@ async function moveKilled(from: string, to: string): Promise<{ kills: number; si
     const text = Buffer.concat(printed).toString()
     if (status === null) continue
     const answer = JSON.parse(text) as { code?: string; message?: string; size: number }
-    // A command that was killed keeps the seat of the writer for as long as its lease lasts.
+    // The seat of a writer that was killed stays its own until the lease ends.
     if (answer.code === 'LEDGER_UNAVAILABLE') continue
     // The kill came between the end of the move and its answer.
     if (answer.code === 'LEDGER_EXISTS') return { kills, size: await sizeOf(from) }

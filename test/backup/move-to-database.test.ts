@@ -7,10 +7,9 @@ import { moveLedger } from '../../src/backup/move.ts'
 import { databaseTarget } from '../../src/backup/move-to-database.ts'
 import { folderTarget } from '../../src/backup/move-to-folder.ts'
 import { governingLayout } from '../../src/disk/permissions.ts'
-import { Database } from '../../src/log/postgres/database.ts'
-import { setUpSchema } from '../../src/log/postgres/setup.ts'
 import { lockstep } from '../support/command.ts'
 import { temporaryRoot } from '../support/ledger.ts'
+import { newLedgerDatabase } from '../support/ledger-database.ts'
 import { append, filledLedger, goesOn, reading, refused, refusesCommands, sourceOf } from '../support/moving.ts'
 import { postgresMissing, startPostgres } from '../support/postgres.ts'
 import { asPlainError } from '../support/scene.ts'
@@ -23,12 +22,7 @@ else {
   const server = await startPostgres()
   move.after(() => server.close())
 
-  const newDatabase = async () => {
-    const url = await server.database()
-    const database = await Database.of({ connectionString: url })
-    await setUpSchema(database, `writer_${url.slice(-8)}`).finally(() => database.close())
-    return url
-  }
+  const newDatabase = () => newLedgerDatabase(server)
   const toDatabase = (root: string, url: string) =>
     moveLedger(sourceOf(root), databaseTarget(url, governingLayout(root)))
   const toFolder = (root: string, dir: string) => moveLedger(sourceOf(root), folderTarget(dir, governingLayout(root)))
