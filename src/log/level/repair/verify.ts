@@ -78,8 +78,7 @@ class StoredVerification {
     this.#options = options
     this.#checks = options.checks ?? []
     this.#takesRows = this.#checks.some((check) => check.row !== undefined)
-    const meta = readMeta(reader)
-    this.#stored = { meta, head: readHead(reader), rows: 0, receipts: 0, index: 0, left: 0 }
+    this.#stored = { meta: readMeta(reader), head: readHead(reader), rows: 0, receipts: 0, index: 0, left: 0 }
     this.#storedTiles = { tile: (level, index) => this.#tile(level, index) }
     this.#tree = new TreeVerification(this.#storedTiles)
   }
