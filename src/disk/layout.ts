@@ -22,6 +22,8 @@ export interface Layout {
   /** The private key that was added last, until the key before it is retired. */
   nextKey: string
   guardSecret: string
+  /** What sessions of coding agents hold by their hooks. */
+  hooks: string
   vkey: string
   config: string
   claims: string
@@ -57,6 +59,7 @@ export function layoutOf(root: string, home = join(root, homeName)): Layout {
     key: join(home, 'key'),
     nextKey: join(home, 'key.next'),
     guardSecret: join(home, 'guard.secret'),
+    hooks: join(home, 'hooks'),
     vkey: join(home, 'key.pub'),
     config: join(home, 'config.json'),
     claims: join(home, 'claims'),
