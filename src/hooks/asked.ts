@@ -10,4 +10,6 @@ export interface Asked<Kind extends HookEvent['kind'] = HookEvent['kind']> {
   api: Pick<Api, 'audit' | 'locks'>
   event: Extract<HookEvent, { kind: Kind }>
   session: Session
+  /** A lock_id that the hook shows: the agent holds that lock. */
+  shown: string | undefined
 }

@@ -1,8 +1,8 @@
 import { createHash } from 'node:crypto'
-import { mkdirSync, readdirSync, rmSync, statSync } from 'node:fs'
+import { readdirSync, rmSync, statSync } from 'node:fs'
 import { join } from 'node:path'
 import * as z from 'zod'
-import { replaceFile } from '../disk/durable.ts'
+import { makeFolder, replaceFile } from '../disk/durable.ts'
 import { readHint } from '../disk/regular-file.ts'
 import { actorSchema, lockIdSchema } from '../kernel/ids.ts'
 import type { HookEvent } from './event.ts'
@@ -24,8 +24,8 @@ const keptSchema = z.strictObject({ held: z.array(heldSchema), run_id: z.string(
 /** A call of a tool that was begun. */
 export interface Begun {
   at: number
-  paths: readonly string[]
-  run?: { decision_id: string; run_id: string } | undefined
+  /** Ends the note of what the agent does. */
+  end: () => void
 }
 
 /** What is known of one session of a harness in one process. */
@@ -83,7 +83,7 @@ export class Sessions {
   keep({ file, held, run_id }: Session): void {
     if (held.length === 0 && run_id === undefined) rmSync(file, { force: true })
     else {
-      mkdirSync(this.#folder, { recursive: true, mode: 0o700 })
+      makeFolder(this.#folder, 0o700)
       replaceFile(file, JSON.stringify({ held, ...(run_id === undefined ? {} : { run_id }) }))
     }
   }
@@ -117,7 +117,8 @@ export function begin({ begun }: Session, id: string, call: Begun): void {
   if (begun.size > begunMax && oldest !== undefined) begun.delete(oldest)
 }
 
-function jsonOf(text: string | undefined): unknown {
+/** The value of a file that is only a hint. */
+export function jsonOf(text: string | undefined): unknown {
   try {
     return JSON.parse(text ?? 'null')
   } catch {

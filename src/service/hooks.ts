@@ -30,17 +30,20 @@ export const hookRoutes = harnessNames.map((harness) => {
  */
 async function answerHook(exchange: Exchange, harness: HarnessName, { callerOf, calls, hooks }: Ground): Promise<void> {
   const caller = await callerOf(exchange)
+  if (caller.place.kind !== 'socket')
+    throw invalid('hooks name files of this machine, so they are answered at the socket only')
   if (parametersOf(exchange.url).length > 0) throw invalid('a hook takes no parameters')
   const text = await bodyOf(exchange, mediaTypes.json, wireLimits.batchBytes)
-  const { actor, authn, place } = caller
+  const { actor, authn } = caller
   const stated = {
     actor,
     named: headerOf(exchange, 'lockstep-actor'),
     on_behalf_of: headerOf(exchange, 'lockstep-on-behalf-of'),
   }
-  const process = place.kind === 'socket' ? exchange.header('lockstep-process') : undefined
   const document = parsedJson(text, 'the body')
-  const answer = await hooks.answer({ authn, document, harness, process, stated }, (known) =>
+  const process = exchange.header('lockstep-process')
+  const shown = headerOf(exchange, 'lockstep-lock-id')
+  const answer = await hooks.answer({ authn, document, harness, process, shown, stated }, (known) =>
     calls.admit({ ...caller, actor: known }, `POST ${paths.hooks}`, ['agent']),
   )
   exchange.send(200, mediaTypes.hook, answer)

@@ -2,8 +2,8 @@ import { suite } from 'uvu'
 import { equal, is, ok, throws } from 'uvu/assert'
 import type { HookEvent } from '../../src/hooks/event.ts'
 import { type HarnessName, harnessNames, isBefore, written } from '../../src/hooks/forms.ts'
-import { readers } from '../../src/hooks/harnesses.ts'
 import { pathsOfPatch } from '../../src/hooks/harness/patch.ts'
+import { readers } from '../../src/hooks/harnesses.ts'
 import { hookDocument, hookDocuments } from './hook-documents.ts'
 
 const read = (harness: HarnessName, name: string) => readers[harness](hookDocument(harness, name, '/app'))
