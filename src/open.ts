@@ -5,7 +5,7 @@ import { nanoid } from 'nanoid'
 import * as z from 'zod'
 import { readConfig } from './disk/config-file.ts'
 import { makeFolder } from './disk/durable.ts'
-import { findRoot, type Layout, layoutOf, realFolder } from './disk/layout.ts'
+import { governingRoot, type Layout, layoutOf, realFolder } from './disk/layout.ts'
 import { governingLayout } from './disk/permissions.ts'
 import { now as systemNow } from './disk/process.ts'
 import { userActor, userAuthn } from './disk/user.ts'
@@ -213,12 +213,12 @@ async function configOf(log: Log, { config }: Layout): Promise<ConfigInForce> {
 async function createIn(dir: string, actor: RecordedActor, options: OpenLedgerOptions): Promise<void> {
   const { accept_permissions: acceptPermissions, config, create, nested, origin, policy = true } = options
   makeFolder(resolve(dir))
-  if (create === 'if-missing' && findRoot(dir) !== undefined) return
+  if (create === 'if-missing' && governingRoot(dir) !== undefined) return
   try {
     await createLedger({ acceptPermissions, actor, config, dir, nested, origin, policy })
   } catch (error) {
     const isThere = error instanceof LockstepError && error.code === 'LEDGER_EXISTS'
     // Another process created the ledger at the same moment.
-    if (create !== 'if-missing' || !isThere || findRoot(dir) === undefined) throw error
+    if (create !== 'if-missing' || !isThere || governingRoot(dir) === undefined) throw error
   }
 }

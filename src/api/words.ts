@@ -30,6 +30,14 @@ export const words: { readonly [member: string]: Hint } = {
 
   // Locks
   name: { about: 'The name of the lock. A name without a kind means `resource:`.' },
+  paths: {
+    about:
+      'Files and subtrees: relative to the root of the ledger, or absolute. A subtree ends in `/`, or is a folder. Answers have them in normal form.',
+    flag: 'path',
+  },
+  shared: { about: 'Share the paths with other readers. Without it the lock is exclusive.' },
+  worktree: { about: 'The top of the Git worktree in which the holder works.' },
+  held_name: { about: 'The lock that is held, if it is a path above or below the one that was asked about.' },
   names: { about: 'The names of the resources. A name that is given twice counts once.', flag: 'name' },
   holder: { about: 'Who holds the lock, as other holders and reports see it.' },
   lock_id: {
@@ -58,7 +66,7 @@ export const words: { readonly [member: string]: Hint } = {
   override: { about: 'Release against the condition on the state of the run. Needs a reason.' },
   dry_run: { about: 'Show evidence and verdict, and change nothing.' },
   orphans: { about: 'Only locks whose holder is gone, or whose file and ledger differ.' },
-  under: { about: 'Only deliverables in this folder.', path: true },
+  under: { about: 'Only deliverables and paths in this folder.', path: true },
   file: { about: 'The file.', path: true },
   set_aside: { about: 'Move the file out of the way instead of taking it over.' },
   token: { about: 'The fencing token. It is higher than that of every earlier grant.' },
@@ -77,7 +85,7 @@ export const words: { readonly [member: string]: Hint } = {
   late: { about: 'Whether the lease had run out before the release.' },
   released: { about: 'When the lock was released.' },
   state: { about: 'Free, held, or held by a holder that is gone.' },
-  kind: { about: 'Resource, deliverable or project.' },
+  kind: { about: 'Resource, deliverable, project or path.' },
   holder_alive: { about: 'Whether the processes of the holder are seen.' },
   host: { about: 'The machine of the holder.' },
   lease_remaining_s: { about: 'What is left of the lease; null if it never ends.', unit: 's' },

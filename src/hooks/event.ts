@@ -34,7 +34,10 @@ export type HookEvent = Common &
         response: unknown
         tool: ToolCall
       }
-    | { kind: 'agent_end' | 'other' | 'session_end' | 'session_start' }
+    | { kind: 'agent_end' }
+    | { kind: 'other' }
+    | { kind: 'session_end' }
+    | { kind: 'session_start' }
   )
 
 /** Reads the documents that a harness gives its hooks on stdin. Errors: INVALID_INPUT. */

@@ -2,7 +2,7 @@ import { ignoresCase, layoutOf } from '../disk/layout.ts'
 import { nameOfPath } from '../domain/lock/names.ts'
 import { LockstepError } from '../errors.ts'
 import { namedPaths } from '../files/paths/path-names.ts'
-import type { Actor } from '../kernel/ids.ts'
+import type { Actor, RecordedActor } from '../kernel/ids.ts'
 import type { LocalLedger } from '../ledger.ts'
 import { callsFor } from '../nouns/served.ts'
 import { Activity } from './activity.ts'
@@ -57,11 +57,18 @@ export class Hooks {
     const actor = actorOf(harness, event, stated)
     admit(actor)
     const known = { ...actor, authn }
-    const api = { audit: callsFor(this.#ledger.audit, known), locks: callsFor(this.#ledger.locks, known) }
+    const api = this.#apiFor(known)
     const session = this.#sessions.of(harness, event, harnessProcess(process))
     const reply = await this.#reply({ actor, api, event, session, shown })
     const told = reply && written(harness, event.name, reply)
     return told === undefined ? '' : JSON.stringify(told)
+  }
+
+  /** The operations in the name of an actor. Queries have no actor. */
+  #apiFor(actor: RecordedActor): Asked['api'] {
+    const { audit, locks } = this.#ledger
+    const { list, status } = locks
+    return { audit: callsFor(audit, actor), locks: { ...callsFor(locks, actor), list, status } }
   }
 
   async #reply(asked: Asked): Promise<Reply | undefined> {

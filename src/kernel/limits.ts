@@ -6,6 +6,8 @@ export const limits = {
   nameBytes: 200,
   /** A lock's full name with its kind. The longest has `project:` and three words of 80. */
   lockNameBytes: 250,
+  /** A path in the name of a lock, after `path:`. */
+  lockPathBytes: 245,
   /** Free text: reasons and notes, in UTF-16 code units. */
   reasonChars: 2_000,
   pathBytes: 4_096,
@@ -24,6 +26,10 @@ export const limits = {
   requestDepthMax: 64,
   /** A lock file or RUN_LOCK.json that another tool wrote. */
   lockFileBytes: 64 * 1024,
+  /** The files by which Git finds the repository of a worktree. */
+  gitFileBytes: 16 * 1024,
+  /** The folders whose ledger and worktree are remembered. */
+  surroundingsMax: 4_096,
   /** A file that is moved aside whole, and the folders that are searched for lock files. */
   asideFileBytes: 16 * 1024 * 1024,
   foldersSearchedMax: 200_000,
@@ -37,6 +43,10 @@ export const limits = {
   evidenceMax: 4,
   releaseConditionsMax: 16,
   locksPerRequestMax: 256,
+  /** The paths of one grant, the shared grants of one path, and the orphans that one acquisition of paths recovers. */
+  pathsPerGrantMax: 64,
+  sharedGrantsMax: 256,
+  orphansPerAcquireMax: 1_024,
   auditEventsPerRequestMax: 1_000,
   /** The runs above a run, the unrecorded allowed actions of a run, and the output artifacts of a run. */
   runDepthMax: 64,

@@ -33,6 +33,7 @@ export type Check =
   | 'leaves'
   | 'objects'
   | 'origin'
+  | 'paths'
   | 'receipts'
   | 'requests'
   | 'root'

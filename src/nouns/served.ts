@@ -30,6 +30,8 @@ export type Handlers<Noun> = {
 export interface KnownCallOptions extends CallOptions {
   /** How the caller is known. Default: as the default actor is. */
   authn?: string | undefined
+  /** Whether the caller is on another machine, so that files which it names are not those of this one. */
+  isRemote?: boolean | undefined
 }
 
 /** What holds for every call of a ledger. */

@@ -70,7 +70,9 @@ export class Calls {
   /** Asks the ledger for a caller. The signal ends a waiting call. Errors: those of the operation. */
   ask({ noun, verb }: Operation, input: object, { caller, signal, trace }: Asking): Promise<unknown> {
     const method = this.#method<Asked>(noun, verb)
-    return inSpan(`${noun}.${verb}`, trace, (own) => method(input, { authn: caller.authn, signal, trace: own }))
+    return inSpan(`${noun}.${verb}`, trace, (own) =>
+      method(input, { authn: caller.authn, isRemote: caller.place.kind !== 'socket', signal, trace: own }),
+    )
   }
 
   /** Follows a stream of the ledger. An invalid input is refused before the answer begins. Errors: INVALID_INPUT. */

@@ -19,6 +19,7 @@ import { ReceiptComparison, RowComparison } from './compare-rows.ts'
 import { ApprovalVerification } from './verify-approvals.ts'
 import { EntryVerification } from './verify-entries.ts'
 import { KeyVerification } from './verify-keys.ts'
+import { PathVerification } from './verify-paths.ts'
 import { RunVerification } from './verify-runs.ts'
 import { SchemaVerification } from './verify-schema.ts'
 import { TextVerification } from './verify-texts.ts'
@@ -94,6 +95,7 @@ export async function verifyLog(
       new RunVerification(),
       new ApprovalVerification(),
       new KeyVerification(),
+      new PathVerification(),
       new TurnVerification({
         erasedAt: (digest) => erasedAt(snapshot, digest),
         object: (digest) => objectIn(snapshot, digest),

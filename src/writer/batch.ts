@@ -1,4 +1,4 @@
-import { streamOf } from '../domain/lock/names.ts'
+import { lineOfStream, streamOf } from '../domain/lock/names.ts'
 import { LockstepError } from '../errors.ts'
 import type { Decision, Refusal } from '../kernel/decider.ts'
 import type { Entry } from '../kernel/entry.ts'
@@ -181,7 +181,9 @@ export class Batch {
     if (refusal === undefined) this.#resolve(item, { entries, replayed: false })
     else this.#reject(item, errorOf(refusal))
     if (this.#parts.waiters.isEmpty) return
-    for (const stream of new Set(entries.map((entry) => entry.stream))) this.#toServe.push({ stream, accepted: item })
+    for (const stream of new Set(entries.map((entry) => lineOfStream(entry.stream)))) {
+      this.#toServe.push({ stream, accepted: item })
+    }
   }
 
   #refuse(item: Item, refusal: Refusal): void {
@@ -202,17 +204,22 @@ export class Batch {
     refusals.recorded(entry, item, now)
   }
 
-  /** Gives a freed lock to the first waiter in its line, within the same batch. */
+  /** Gives a freed lock to the first waiter in its line, within the same batch; freed paths to all that are due. */
   #serveWaiters(stream: string): void {
-    const { waiters } = this.#parts
-    for (let first = waiters.first(stream); first !== undefined; first = waiters.first(stream)) {
-      const decision = this.#decisionOn(first.item)
-      if (isContention(decision)) {
-        first.refusal = decision
-        return
+    let isServed: boolean
+    do {
+      isServed = false
+      for (const waiter of this.#parts.waiters.due(stream)) {
+        const decision = this.#decisionOn(waiter.item)
+        if (isContention(decision)) {
+          waiter.refusal = decision
+          continue
+        }
+        this.#serve(waiter, decision)
+        isServed = true
       }
-      this.#serve(first, decision)
-    }
+      // A waiter that left its line without a grant may have been in front of others.
+    } while (isServed)
   }
 
   #serve(waiter: Waiter, decision: Decision): void {

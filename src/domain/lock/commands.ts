@@ -6,6 +6,7 @@ import { limits } from '../../kernel/limits.ts'
 import { finalStatuses, type RecoveryReason } from './events.ts'
 import type { Evidence } from './liveness.ts'
 import { lockNameSchema, resourceNameSchema } from './names.ts'
+import type { PathsAsked } from './paths/path.ts'
 
 // The input of commands, parsed once at the boundary of the API.
 
@@ -15,6 +16,7 @@ const pid = z.int32().min(1)
 const folder = lineOf(limits.pathBytes)
 const runId = lineOf(120)
 const leaseSeconds = z.int().min(1).max(limits.resourceLeaseSecondsMax)
+const reason = reasonSchema.optional()
 const wait_s = z.int().min(0).max(limits.waitSecondsMax).default(0)
 
 export const acquireResourceSchema = z.strictObject({
@@ -25,6 +27,19 @@ export const acquireResourceSchema = z.strictObject({
   name: resourceNameSchema,
   /** The processes that hold the lock. Without any, only the lease decides. */
   pids: z.array(pid).max(limits.evidenceMax).default([]),
+  reason,
+  wait_s,
+})
+
+export const acquirePathsSchema = z.strictObject({
+  actor,
+  holder: holderSchema,
+  lease_duration_s: leaseSeconds.default(limits.leaseSecondsDefault),
+  lock_id: lockIdSchema.optional(),
+  paths: z.array(z.string().min(1).max(limits.pathBytes)).min(1).max(limits.pathsPerGrantMax),
+  pids: z.array(pid).max(limits.evidenceMax).default([]),
+  reason,
+  shared: z.boolean().default(false),
   wait_s,
 })
 
@@ -37,6 +52,7 @@ export const acquireDeliverableSchema = z.strictObject({
   lock_id: lockIdSchema.optional(),
   /** The Deliverable Lock Specification requires a process as evidence, and only the caller knows its own pid. */
   pids: z.array(pid).min(1).max(limits.evidenceMax),
+  reason,
   wait_s,
 })
 
@@ -58,6 +74,7 @@ export const acquireAllSchema = z
     lock_ids: z.array(lockIdSchema).optional(),
     names: z.array(resourceNameSchema).min(1).max(limits.locksPerRequestMax),
     pids: z.array(pid).max(limits.evidenceMax).default([]),
+    reason,
   })
   .refine(({ lock_ids, names }) => lock_ids === undefined || lock_ids.length === names.length, {
     path: ['lock_ids'],
@@ -144,6 +161,19 @@ export interface ProjectFacts {
   lock_time?: string
 }
 
+/** The paths of an acquisition, in normal form and in order, with what was seen of the holders that are in the way. */
+export interface PathsWanted extends PathsAsked {
+  holders: readonly HolderSeen[]
+  worktree?: string | undefined
+}
+
+/** Whether the holder of a grant was alive before the command was queued, and why not. */
+export interface HolderSeen {
+  alive: 'no' | 'unknown' | 'yes'
+  reason?: RecoveryReason | undefined
+  token: number
+}
+
 export interface Acquire extends Command {
   type: 'lock.acquire'
   name: string
@@ -155,7 +185,9 @@ export interface Acquire extends Command {
   death?: Death | undefined
   claim?: Claim | undefined
   file_orphan?: FileOrphan | undefined
+  paths?: PathsWanted | undefined
   project?: ProjectFacts | undefined
+  reason?: string | undefined
 }
 
 export interface AcquireAll extends Command {
@@ -196,6 +228,8 @@ export interface Recover extends Command {
   name: string
   reason: string
   holder_alive?: 'yes' | 'unknown'
+  /** For a path: what was seen of its holders. */
+  holders?: readonly HolderSeen[] | undefined
   death?: Death | undefined
   file_orphan?: FileOrphan | undefined
 }
