@@ -18,13 +18,17 @@ export function temporaryRoot(): string {
   return folder
 }
 
-/** The same, in a place that every user can reach: the temporary folder may lie below one that only its owner enters. */
-export function reachableRoot(): string {
+/** The folder for temporary files that every user can reach: the usual one may lie below one that only its owner enters. */
+export function reachablePlace(): string {
   const isReachable = (path: string): boolean =>
     ((statSync(path, { throwIfNoEntry: false })?.mode ?? 0) & 0o001) !== 0 &&
     (path === dirname(path) || isReachable(dirname(path)))
-  const place = [tmpdir(), '/tmp', '/var/tmp'].find((path) => isReachable(resolve(path))) ?? tmpdir()
-  const folder = mkdtempSync(join(place, 'lockstep-test-'))
+  return [tmpdir(), '/tmp', '/var/tmp'].find((path) => isReachable(resolve(path))) ?? tmpdir()
+}
+
+/** An empty folder of its own like `temporaryRoot`, in a place that every user can reach. */
+export function reachableRoot(): string {
+  const folder = mkdtempSync(join(reachablePlace(), 'lockstep-test-'))
   folders.push(folder)
   return folder
 }
