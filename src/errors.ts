@@ -144,6 +144,7 @@ export const codes = {
     7,
     'The open ledger was moved, removed or replaced. details.outcome says whether the request took effect.',
   ),
+  NOT_WRITER: retry(421, 7, 'Another node writes this ledger. details.outcome says whether the request took effect.'),
   LEDGER_COPIED: code(
     409,
     5,

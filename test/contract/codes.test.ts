@@ -161,6 +161,7 @@ test('have the exit codes of the command, which are permanent', () => {
       'LEDGER_SERVED',
       'LEDGER_CLOSED',
       'LEDGER_MOVED',
+      'NOT_WRITER',
       'DOCTOR_FAILED',
     ],
     8: ['TIMED_OUT', 'ABORTED', 'REQUEST_TIMEOUT'],
