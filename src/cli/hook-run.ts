@@ -2,7 +2,7 @@ import { readFileSync } from 'node:fs'
 import { request } from 'node:http'
 import { hooksPath, mediaTypes, wireLimits } from '../api/wire.ts'
 import { startService } from '../client/start-service.ts'
-import { findRoot, layoutOf } from '../disk/layout.ts'
+import { governingRoot, layoutOf } from '../disk/layout.ts'
 import { socketOf } from '../disk/service-socket.ts'
 import { type HarnessName, isBefore, type Reply, written } from '../hooks/forms.ts'
 import { say, writeOut } from './output.ts'
@@ -31,7 +31,7 @@ type Answered = { text: string } | { failed: string }
  * missing. Whatever goes wrong is told in the form of the harness. Without a ledger, nothing is.
  */
 export async function runHook(hook: Hook): Promise<void> {
-  const root = findRoot(hook.dir)
+  const root = governingRoot(hook.dir)
   if (root === undefined) return
   const document = readFileSync(0)
   const { event = eventIn(document), harness, isEnforced } = hook
