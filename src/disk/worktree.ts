@@ -16,7 +16,7 @@ export interface Worktree {
  * worktree names its folder in the repository, and `commondir` there names the repository. A `.git` that the repository
  * does not know is ignored, so that a stray file cannot lead to another ledger.
  */
-export function worktreeOf(top: string): Worktree | undefined {
+function worktreeOf(top: string): Worktree | undefined {
   const git = join(top, '.git')
   const found = entryAt(git)
   if (found?.isDirectory()) return { isLinked: false, main: undefined, top }
@@ -40,7 +40,7 @@ export function worktreeAround(folder: string): Worktree | undefined {
 }
 
 /** What is at a path; undefined if nothing is, or if it cannot be seen. */
-export function entryAt(path: string): Stats | undefined {
+function entryAt(path: string): Stats | undefined {
   try {
     return lstatSync(path)
   } catch {

@@ -9,6 +9,7 @@ import { lockAggregate } from './lock/aggregate.ts'
 import { streamOf as streamOfLock } from './lock/names.ts'
 import { clockAggregate } from './log/clock-reset.ts'
 import { originAggregate } from './log/origin.ts'
+import { seatAggregate } from './log/seat.ts'
 import { policyAggregate } from './policy/aggregate.ts'
 import { runAggregate } from './run/aggregate.ts'
 import { tokenAggregate } from './token/aggregate.ts'
@@ -18,6 +19,7 @@ import { turnAggregate } from './turn/aggregate.ts'
 export const aggregates = [
   originAggregate,
   clockAggregate,
+  seatAggregate,
   lockAggregate,
   auditAggregate,
   policyAggregate,

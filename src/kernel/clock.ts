@@ -1,4 +1,5 @@
 import * as z from 'zod'
+import { graceRemainingMillis, type SeatChange } from './seat-changes.ts'
 
 /**
  * The boot id of a lease clock if the process could not read one. It never counts as equal to any boot id, not even to
@@ -6,9 +7,13 @@ import * as z from 'zod'
  */
 export const unknownBoot = 'unknown'
 
+/** Begins the boot id of a lease clock that is the clock of a database, which all nodes share. */
+const databaseBoot = 'pg:'
+
 /**
  * Time since boot, the same for every process of one boot. Leases use it, so that a jump of the wall clock can neither
- * end a lease early nor extend it for ever. `boot_ms` includes time in suspend, and `monotonic_ms` does not. `time_ns`
+ * end a lease early nor extend it for ever. In a database `boot_id` is `pg:` and its system identifier, and `boot_ms` is
+ * the database's time since 1970. `boot_ms` includes time in suspend, and `monotonic_ms` does not. `time_ns`
  * is the time namespace of both. The last two are missing in entries of older versions and on systems that cannot read
  * them; they then count as unknown.
  */
@@ -25,6 +30,8 @@ export interface Now {
   wall_ms: number
   lease_clock: LeaseClock
   host_id: string
+  /** The changes of the writer that may extend a lease, oldest first. Absent where there is only one writer. */
+  seat_changes?: readonly SeatChange[]
 }
 
 /** A recorded moment: when a lease began, or when it was judged. */
@@ -59,11 +66,20 @@ export interface LeaseFacts {
  *
  * If the lease clocks can be compared, they alone decide. Otherwise the lease has expired only if both the recorded
  * wall expiry and the known facts about the boot say so, at the latest a full lease after a recorded judgement (ADR
- * 0028).
+ * 0028). A change of the writer may extend it (ADR 0075).
  */
 export function leaseRemainingMillis(lease: LeaseFacts, now: Now): number | null {
   const fullMillis = fullMillisOf(lease)
-  return fullMillis === null ? null : Math.min(fullMillis, unboundedMillis(lease, fullMillis, now))
+  if (fullMillis === null) return null
+  const remaining = unboundedMillis(lease, fullMillis, now)
+  return Math.min(fullMillis, Math.max(remaining, graceMillisOf(lease, fullMillis, now) ?? remaining))
+}
+
+function graceMillisOf(lease: LeaseFacts, fullMillis: number, now: Now): number | undefined {
+  if (now.seat_changes === undefined) return undefined
+  // Where nodes share a ledger, the wall clock of entries is the database's clock, and so is `boot_ms`.
+  const beganMillis = Date.parse(lease.expires_at ?? '') - fullMillis
+  return graceRemainingMillis({ beganMillis, fullMillis }, now.seat_changes, now.lease_clock.boot_ms)
 }
 
 /**
@@ -117,6 +133,8 @@ function remainingMillis({ expires_at, host_id, lease_clock }: Judgement, fullMi
  */
 function comparedMillis({ clock, wallMillis }: Moment, { lease_clock, wall_ms }: Now): number | undefined {
   const isOneBoot = clock.boot_id === lease_clock.boot_id && clock.boot_id !== unknownBoot
+  // The database has one clock, and its writers never let it go back.
+  if (isOneBoot && clock.boot_id.startsWith(databaseBoot)) return Math.max(0, lease_clock.boot_ms - clock.boot_ms)
   if (!isOneBoot || clock.time_ns === undefined || clock.time_ns !== lease_clock.time_ns) return undefined
   const byUptime = lease_clock.boot_ms - clock.boot_ms
   const apart = Math.abs(wall_ms - wallMillis - byUptime)

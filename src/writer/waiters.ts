@@ -1,13 +1,14 @@
 import { pathLine, streamOf, streamOfPaths } from '../domain/lock/names.ts'
 import { excludes, type PathsAsked } from '../domain/lock/paths/path.ts'
 import type { LockState } from '../domain/lock/state.ts'
-import { LockstepError } from '../errors.ts'
+import type { LockstepError } from '../errors.ts'
 import { onAbort } from '../kernel/abort.ts'
 import { leaseRemainingMillis, type Now } from '../kernel/clock.ts'
 import type { Refusal } from '../kernel/decider.ts'
 import { given } from '../kernel/given.ts'
 import { limits } from '../kernel/limits.ts'
 import type { Views } from '../views/views.ts'
+import { gaveUp } from './gave-up.ts'
 import type { Item, Line, Waiter } from './submission.ts'
 
 interface Hooks {
@@ -241,23 +242,3 @@ function letGo({ stopListening, timer }: Waiter): void {
 
 /** Timers stop while the machine is suspended, but leases go on. So each line is checked at least this often. */
 const timerMillisMax = 10_000
-
-/** The error after an unsuccessful wait, with the contention report of the lock. */
-export function gaveUp(
-  code: 'ABORTED' | 'TIMED_OUT',
-  { details, message }: Pick<Refusal, 'details' | 'message'>,
-  waitMillis: number,
-): LockstepError {
-  const seconds = Math.round(waitMillis / 1000)
-  const why = code === 'TIMED_OUT' ? `it did not become free within ${seconds} s` : 'the caller gave up waiting'
-  return new LockstepError(code, `${message}; ${why}`, { details, hint: 'Retry with the same lock_id.' })
-}
-
-/** If the contention was to be recorded, its timeout is recorded too, under the code of the answer. */
-export function recordOfWaiting(
-  { refusal: { record } }: Waiter,
-  { code, message }: LockstepError,
-): Pick<Refusal, 'record'> {
-  if (record === undefined || code !== 'TIMED_OUT') return {}
-  return { record: { ...record, data: { ...record.data, code, message } } }
-}

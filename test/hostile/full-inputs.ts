@@ -181,11 +181,12 @@ export const fullInputs: Readonly<Record<string, readonly Make[]>> = {
   'log.backup': [(id) => ({ file: `backup-${id}.tar.gz` })],
   'exports.get': [() => ({ bundle_id: 'bundle-0000001' }), () => ({ run_id: 'run_done_1' })],
   'locks.acquire': [
-    (id) => ({ actor, holder: 'agent-1', lock_id: lockId(id), name: `name-${id}` }),
+    (id) => ({ actor, holder: 'agent-1', lock_id: lockId(id), name: `name-${id}`, reason: 'a' }),
+    (id) => ({ actor, holder: 'agent-1', lock_id: lockId(id), paths: [`paths/${id}.ts`], reason: 'a' }),
     (id, { root }) => {
       put(root, `work/DEL-08-05_${id}/a.txt`, 'a')
       const folder = join('work', `DEL-08-05_${id}`)
-      return { actor, folder, holder: 'agent-1', lock_id: lockId(id), pids: [process.pid] }
+      return { actor, folder, holder: 'agent-1', lock_id: lockId(id), pids: [process.pid], reason: 'a' }
     },
     (id) => ({
       actor: becca,
@@ -196,7 +197,9 @@ export const fullInputs: Readonly<Record<string, readonly Make[]>> = {
       target_name: target_name(id),
     }),
   ],
-  'locks.acquireAll': [(id) => ({ actor, holder: 'agent-1', lock_ids: [lockId(id)], names: [`name-${id}`] })],
+  'locks.acquireAll': [
+    (id) => ({ actor, holder: 'agent-1', lock_ids: [lockId(id)], names: [`name-${id}`], reason: 'a' }),
+  ],
   'locks.break': [
     async (id, { api }) => {
       await api.locks.acquire({ holder: 'a', name: `name-${id}` })

@@ -1,5 +1,5 @@
 import * as z from 'zod'
-import * as commands from '../../domain/lock/commands.ts'
+import * as commands from '../../domain/lock/inputs.ts'
 import { lockKinds, lockNameSchema } from '../../domain/lock/names.ts'
 import { hints } from '../hints.ts'
 import { entry, files, fullName, hash, path, seq, time } from './basics.ts'

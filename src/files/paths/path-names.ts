@@ -1,4 +1,3 @@
-import { lstatSync } from 'node:fs'
 import { dirname, isAbsolute, join, sep } from 'node:path'
 import { homeName } from '../../disk/layout.ts'
 import type { Worktree } from '../../disk/worktree.ts'
@@ -7,7 +6,7 @@ import { byBytes, foldOf } from '../../domain/turn/stem.ts'
 import { LockstepError } from '../../errors.ts'
 import { lineOf } from '../../kernel/ids.ts'
 import { limits } from '../../kernel/limits.ts'
-import { realPathOf, surroundingsOf } from './real-path.ts'
+import { realPathOf, seenAt, surroundingsOf } from './real-path.ts'
 
 /** The ledger for which paths are named. `isSeen` is false for a caller on another machine, whose files are not here. */
 export interface PathPlace {
@@ -56,7 +55,7 @@ interface Found {
 
 function seenPaths(text: string, place: PathPlace): Found[] {
   const absolute = isAbsolute(text) ? text : `${place.root}${sep}${text}`
-  if (isPattern(text) && lstatSync(absolute, { throwIfNoEntry: false }) === undefined) throw notAFile(text)
+  if (isPattern(text) && seenAt(absolute) === undefined) throw notAFile(text)
   const { link, ...target } = realPathOf(absolute)
   const isFolder = target.isFolder || endsAsFolder(text)
   if (link === undefined) return [placed({ ...target, isFolder }, place)]

@@ -1,4 +1,4 @@
-import { lstatSync, readlinkSync, realpathSync } from 'node:fs'
+import { lstatSync, readlinkSync, realpathSync, type Stats } from 'node:fs'
 import { basename, dirname, isAbsolute, join, parse, sep } from 'node:path'
 import { fileError } from '../../disk/durable.ts'
 import { ledgerAbove } from '../../disk/layout.ts'
@@ -21,7 +21,7 @@ export function realPathOf(absolute: string): RealPath {
   const folder = realFolderOf(absolute)
   if (folder === undefined) return followed(absolute)
   const real = join(folder, basename(absolute))
-  const found = lstatSync(real, { throwIfNoEntry: false })
+  const found = seenAt(real)
   return found?.isSymbolicLink() ? followed(absolute) : { isFolder: found?.isDirectory() === true, real }
 }
 
@@ -57,7 +57,7 @@ function followed(absolute: string): RealPath {
     if (isAbsolute(target)) real = parse(target).root
     pending.unshift(...segmentsOf(isAbsolute(target) ? target.slice(real.length) : target))
   }
-  const isFolder = lstatSync(real, { throwIfNoEntry: false })?.isDirectory() === true
+  const isFolder = seenAt(real)?.isDirectory() === true
   return link === undefined ? { isFolder, real } : { isFolder, link, real }
 }
 
@@ -70,10 +70,23 @@ function targetOf(path: string): string | undefined {
   try {
     return readlinkSync(path)
   } catch (error) {
-    if (['EINVAL', 'ENOENT', 'ENOTDIR', 'UNKNOWN'].includes(systemCodeOf(error) ?? '')) return undefined
+    if (['EINVAL', 'UNKNOWN', ...absent].includes(systemCodeOf(error) ?? '')) return undefined
     throw fileError(error, `resolving ${path}`)
   }
 }
+
+/** What is at a path; undefined if nothing is. Errors: FILE_DENIED. */
+export function seenAt(path: string): Stats | undefined {
+  try {
+    return lstatSync(path, { throwIfNoEntry: false })
+  } catch (error) {
+    if (absent.includes(systemCodeOf(error) ?? '')) return undefined
+    throw fileError(error, `looking at ${path}`)
+  }
+}
+
+/** A name that is too long for the disk cannot be there either. */
+const absent = ['ENOENT', 'ENOTDIR', 'ENAMETOOLONG']
 
 /** The innermost ledger and the worktree around a folder. */
 export interface Surroundings {

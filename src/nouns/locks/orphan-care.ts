@@ -1,14 +1,9 @@
 import { join } from 'node:path'
 import type { z } from 'zod'
 import type { EndedLock, RetiredFolder } from '../../api/shapes/locks.ts'
-import type {
-  breakFolderSchema,
-  breakSchema,
-  FileOrphan,
-  recoverSchema,
-  retireSchema,
-} from '../../domain/lock/commands.ts'
+import type { FileOrphan } from '../../domain/lock/commands.ts'
 import type { LockEventData } from '../../domain/lock/events.ts'
+import type { breakFolderSchema, breakSchema, recoverSchema, retireSchema } from '../../domain/lock/inputs.ts'
 import { kindOf } from '../../domain/lock/names.ts'
 import type { Grant, LockState } from '../../domain/lock/state.ts'
 import { LockstepError } from '../../errors.ts'

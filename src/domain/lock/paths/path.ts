@@ -8,7 +8,7 @@ export interface PathsAsked {
 }
 
 /** The subtree of everything below the root. */
-export const wholeTree: Path = './'
+const wholeTree: Path = './'
 
 /** The place of the root; every other place lies below it. */
 export const rootPlace = ''

@@ -1,0 +1,60 @@
+import * as z from 'zod'
+import { defineAggregate, stream } from '../../kernel/aggregate.ts'
+import { leaseClockSchema } from '../../kernel/clock.ts'
+import type { Command, Context, Decision } from '../../kernel/decider.ts'
+import { seatChangeSchema, withChange } from '../../kernel/seat-changes.ts'
+
+/** The stream of the changes of the writer. */
+const seatStream = 'seat'
+
+/**
+ * A node took the writer's seat. `epoch` fences every earlier writer. `system` and `timeline` name the history of the
+ * database in which it counts.
+ */
+const taken = z.strictObject({
+  epoch: z.int().min(1),
+  lease_clock: leaseClockSchema,
+  node: z.string().min(1).max(200),
+  system: z.string().min(1).max(64),
+  timeline: z.string().min(1).max(64),
+})
+
+type SeatEvent = { type: 'seat.taken'; stream: string; data: z.infer<typeof taken> }
+
+/** The database in which the seat was last taken, and the changes of the writer that may still extend a lease. */
+const seatState = z.object({ changes: z.array(seatChangeSchema), system: z.string(), timeline: z.string() })
+type SeatState = z.infer<typeof seatState>
+
+/** Records that this node took the seat. It is the first command of each writer. */
+export interface TakeSeat extends Command {
+  type: 'seat.take'
+  data: Omit<z.infer<typeof taken>, 'lease_clock'>
+}
+
+/** The writer's seat: who had it when. A ledger in files has no such entries. */
+export const seatAggregate = defineAggregate({
+  commands: ['seat'],
+  streams: { [seatStream]: stream<SeatState, unknown>({ evolve }) },
+  events: { 'seat.taken': taken },
+  rendering: {
+    'seat.taken': {
+      action_type: 'system',
+      outcome: 'success',
+      severity: 'info',
+      target: { target_type: 'system', name: { from: 'node' }, operation: 'seat.take' },
+      outcome_reason: [],
+    },
+  },
+  reads: (_command: TakeSeat) => [seatStream],
+  decide: ({ data }: TakeSeat, { now }: Context): Decision<SeatEvent> => {
+    const { lease_clock } = now
+    return { kind: 'append', events: [{ type: 'seat.taken', stream: seatStream, data: { ...data, lease_clock } }] }
+  },
+})
+
+function evolve(state: SeatState | undefined, entry: { data: unknown }): SeatState {
+  const { lease_clock, system, timeline } = taken.parse(entry.data)
+  const is_failover = state?.system !== system || state.timeline !== timeline
+  const changes = withChange(state?.changes ?? [], { at_ms: lease_clock.boot_ms, is_failover })
+  return { changes: [...changes], system, timeline }
+}
