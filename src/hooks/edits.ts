@@ -32,6 +32,7 @@ type Edit = Asked<'before_tool'>
 export async function beforeEdit(asked: Edit, guard: Guard): Promise<Reply | undefined> {
   const { actor, event, session } = asked
   const { paths } = event.tool
+  if (session.isOrphaned && paths?.length !== 0) return denied(asked, 'PID_NOT_FOUND', ended)
   if (paths === undefined)
     return denied(asked, 'INVALID_INPUT', notEditable('the files that it changes cannot be read.'))
   const governed = paths.filter(isGoverned)
@@ -47,6 +48,8 @@ export async function beforeEdit(asked: Edit, guard: Guard): Promise<Reply | und
   const wanted = governed.filter((path) => !kept.some((held) => held.paths.includes(path)))
   return wanted.length === 0 ? undefined : lockedFor(asked, wanted, guard)
 }
+
+const ended = notEditable('the process of this session has ended.')
 
 const has = ({ paths }: Held, wanted: readonly string[]) => wanted.some((path) => paths.includes(path))
 
@@ -188,7 +191,7 @@ async function denialOf(asked: Edit, error: unknown): Promise<Reply> {
       return denied(asked, error.code, heldByOther(inTheWay(error.details, status)))
     }
     case 'PID_NOT_FOUND':
-      return denied(asked, error.code, notEditable('the process of this session has ended.'))
+      return denied(asked, error.code, ended)
     case 'INVALID_INPUT':
     case 'LIMIT_EXCEEDED':
     case 'LOCK_PLACEMENT':

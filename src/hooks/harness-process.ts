@@ -30,6 +30,11 @@ export function harnessProcess(stated: string | undefined): HarnessProcess | und
   return { pid: found.pid, start: found.start }
 }
 
+/** Whether two are one process. */
+export function isSame(one: HarnessProcess, other: HarnessProcess | undefined): boolean {
+  return one.pid === other?.pid && one.start === other.start
+}
+
 /** Whether a process still runs. */
 export function isStillRunning({ pid, start }: HarnessProcess): boolean {
   const found = inspect(pid)

@@ -7,7 +7,7 @@ import { readHint } from '../disk/regular-file.ts'
 import { actorSchema, lockIdSchema } from '../kernel/ids.ts'
 import type { HookEvent } from './event.ts'
 import type { HarnessName } from './forms.ts'
-import type { HarnessProcess } from './harness-process.ts'
+import { type HarnessProcess, isSame, isStillRunning } from './harness-process.ts'
 
 /** A lock that a hook took for an agent. */
 const heldSchema = z.strictObject({
@@ -31,6 +31,8 @@ export interface Begun {
 /** What is known of one session of a harness in one process. */
 export interface Session {
   readonly file: string
+  /** Whether the process of the harness has died, and the hook belongs to the process that took over its children. */
+  isOrphaned: boolean
   /** The process of the harness, if the service sees it. */
   readonly process: HarnessProcess | undefined
   held: Held[]
@@ -39,8 +41,8 @@ export interface Session {
   run_id: string | undefined
 }
 
-const sessionsMax = 1_000
-const begunMax = 1_000
+/** The most sessions, and the most calls of one, that are remembered. */
+const rememberedMax = 1_000
 const keptBytesMax = 1024 * 1024
 /** Files of sessions that never ended are removed after this long. */
 const keptMillisMax = 7 * 86_400_000
@@ -53,6 +55,8 @@ const keptMillisMax = 7 * 86_400_000
 export class Sessions {
   readonly #folder: string
   readonly #sessions = new Map<string, Session>()
+  /** The process in which each session was seen last. */
+  readonly #processes = new Map<string, HarnessProcess>()
   #isSwept = false
 
   constructor(folder: string) {
@@ -73,9 +77,8 @@ export class Sessions {
     // The sessions that were used last stay. The others are read from their files again.
     if (session !== undefined) this.#sessions.delete(name)
     else session = this.#read(name, process)
-    this.#sessions.set(name, session)
-    const [oldest] = this.#sessions.keys()
-    if (this.#sessions.size > sessionsMax && oldest !== undefined) this.#sessions.delete(oldest)
+    session.isOrphaned = this.#isOrphaned(JSON.stringify([harness, session_id]), process)
+    remember(this.#sessions, name, session)
     return session
   }
 
@@ -88,12 +91,27 @@ export class Sessions {
     }
   }
 
+  /**
+   * Whether a hook outlived its harness. Its parent is then gone, or is a process that is older than the harness was. A
+   * harness that takes up the session of a dead one is younger.
+   */
+  #isOrphaned(id: string, process: HarnessProcess | undefined): boolean {
+    const before = this.#processes.get(id)
+    const isYounger =
+      process !== undefined &&
+      (before === undefined ||
+        (process.start === null ? process.pid !== 1 : Number(process.start) > Number(before.start)))
+    if (before !== undefined && (isSame(before, process) || isStillRunning(before))) return false
+    if (isYounger) remember(this.#processes, id, process)
+    return before !== undefined && !isYounger
+  }
+
   #read(name: string, process: HarnessProcess | undefined): Session {
     if (!this.#isSwept) this.#sweep()
     const file = join(this.#folder, `${name}.json`)
     const kept = keptSchema.safeParse(jsonOf(readHint(file, keptBytesMax)))
     const { held = [], run_id } = kept.data ?? {}
-    return { begun: new Map(), file, held, process, run_id }
+    return { begun: new Map(), file, held, isOrphaned: false, process, run_id }
   }
 
   #sweep(): void {
@@ -110,11 +128,16 @@ export class Sessions {
   }
 }
 
+/** Keeps the newest values by their keys. */
+function remember<Value>(all: Map<string, Value>, key: string, value: Value): void {
+  all.set(key, value)
+  const [oldest] = all.keys()
+  if (all.size > rememberedMax && oldest !== undefined) all.delete(oldest)
+}
+
 /** Notes that a call has begun. The oldest notes are dropped: nobody will tell of the end of those calls. */
 export function begin({ begun }: Session, id: string, call: Begun): void {
-  begun.set(id, call)
-  const [oldest] = begun.keys()
-  if (begun.size > begunMax && oldest !== undefined) begun.delete(oldest)
+  remember(begun, id, call)
 }
 
 /** The value of a file that is only a hint. */

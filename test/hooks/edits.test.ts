@@ -203,6 +203,26 @@ edits('take over the lock of a process that died, and deny what a dead one asks'
   }),
 )
 
+edits('deny what a hook asks that outlived its harness, and serve a harness that takes up its session', () =>
+  withHooks(async (hooked) => {
+    const started = () => spawn(process.execPath, ['-e', 'setInterval(() => {}, 1000)'])
+    const killed = async (child: ReturnType<typeof started>) => {
+      child.kill('SIGKILL')
+      await once(child, 'exit')
+    }
+    const first = started()
+    const stated = { 'lockstep-process': aboveOf(first.pid ?? 0) }
+    is(await hooked.call('claude', 'session-start', {}, stated), undefined)
+    await killed(first)
+    // The process that takes over the children of a dead one is older, as this one is.
+    match(reasonIn(await hooked.call('claude', 'before-edit')), /the process of this session has ended/)
+    match(reasonIn(await hooked.call('claude', 'before-edit', {}, stated)), /the process of this session has ended/)
+    const second = started()
+    is(await hooked.call('claude', 'before-edit', {}, { 'lockstep-process': aboveOf(second.pid ?? 0) }), undefined)
+    await killed(second)
+  }),
+)
+
 edits('count a lock of the same actor in the same process as the agent’s own', () =>
   withHooks(async (hooked) => {
     const actor = { actor_id: own, actor_type: 'agent' } as const
