@@ -28,6 +28,7 @@ import { makeHome, newConfig } from './nouns/home.ts'
 import { lockFileReactor } from './nouns/locks/lock-file-reactor.ts'
 import type { AcceptedHead } from './nouns/opening.ts'
 import { noReactions } from './nouns/parts.ts'
+import { SealWatch } from './nouns/seal.ts'
 import { recordCleaned } from './nouns/turns/staging.ts'
 import { ForkWatch } from './witness/fork.ts'
 import { codedError } from './writer/coded-errors.ts'
@@ -167,6 +168,7 @@ async function openOver(log: Log, { actor, isSnapshot, layout, options }: Over):
   const { root } = layout
   const config = await configOf(log, layout)
   const workspaceFiles = new WorkspaceFiles(root, config.settings, log)
+  const seal = await SealWatch.of(log)
   const forks = new ForkWatch(layout, log.meta.origin)
   const ledger = new LocalLedger({
     actor,
@@ -179,16 +181,17 @@ async function openOver(log: Log, { actor, isSnapshot, layout, options }: Over):
     newRunId,
     now,
     reactions: (core, deliverables) => {
-      if (isSnapshot) return noReactions()
+      if (isSnapshot || seal.isSealed) return noReactions()
       const lockFiles = lockFileReactor(deliverables, core)
       const files = [runLockReactor(log, root, config.settings), lockFiles, materialiseReactor(workspaceFiles)]
       const cleanup = stagingReactor(layout, config.settings, (cleaned, key) => recordCleaned(core, cleaned, key))
       return new Reactors([...files, cleanup], log)
     },
+    seal,
     workspaceFiles,
   })
   try {
-    if (!isSnapshot) await ledger.recover(options.accept_missing_head)
+    if (!isSnapshot && !seal.isSealed) await ledger.recover(options.accept_missing_head)
   } catch (error) {
     // The caller gets no ledger to close, and an open ledger cannot be opened again. So it is closed here.
     await ledger.close().catch(() => {})

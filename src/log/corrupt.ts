@@ -40,6 +40,7 @@ export type Check =
   | 'rows'
   | 'runs'
   | 'schema'
+  | 'seal'
   | 'state'
   | 'stray'
   | 'tables'

@@ -16,6 +16,8 @@ export interface Meta {
   digest_key?: Uint8Array
   ledger_id: string
   origin: string
+  /** The name of the place that these entries are in, once a ledger was moved to it (`domain/log/seal.ts`). */
+  place?: string
   /** Every restore of this ledger, oldest first. Absent in a ledger that was never restored. */
   restored?: readonly Restored[]
 }
@@ -56,7 +58,6 @@ export interface Head {
 export interface TreeHead {
   origin: string
   size: number
-  /** Hex. */
   root: string
 }
 

@@ -162,8 +162,11 @@ export function bareSequencer(log: Log): Sequencer {
   })
 }
 
-/** Each folder has one governing ledger. So no ledger may be above, in or below the root, unless `nested` allows it. */
-function refuseOverlap(root: string, nested: boolean): void {
+/**
+ * Each folder has one governing ledger. So no ledger may be above, in or below the root, unless `nested` allows it.
+ * Errors: LEDGER_EXISTS.
+ */
+export function refuseOverlap(root: string, nested: boolean): void {
   const above = governingRoot(root)
   if (above === root) throw ledgerExists(root)
   if (nested) return
@@ -179,7 +182,8 @@ function refuseOverlap(root: string, nested: boolean): void {
   )
 }
 
-function noModes(root: string): LockstepError {
+/** LEDGER_INSECURE for a disk without file modes. */
+export function noModes(root: string): LockstepError {
   return new LockstepError(
     'LEDGER_INSECURE',
     `the disk of ${root} does not keep file modes, so other users could change the ledger`,

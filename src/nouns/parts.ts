@@ -8,6 +8,7 @@ import type { Cursors, Log } from '../log/log.ts'
 import type { ConfigInForce } from '../writer/config-in-force.ts'
 import type { Core } from '../writer/core.ts'
 import type { Deliverables } from './locks/deliverables.ts'
+import type { SealWatch } from './seal.ts'
 
 /** The reactors as the ledger uses them: they are told of new entries and report their cursors. */
 export interface Reactions {
@@ -30,6 +31,8 @@ export interface LedgerParts {
   newRunId: () => string
   now: () => Now
   reactions: (core: Core, deliverables: Deliverables) => Reactions
+  /** Whether the ledger goes on in another place. It is then open for reading. */
+  seal: SealWatch
   workspaceFiles: WorkspaceFiles
 }
 

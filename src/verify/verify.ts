@@ -22,6 +22,7 @@ import { KeyVerification } from './verify-keys.ts'
 import { PathVerification } from './verify-paths.ts'
 import { RunVerification } from './verify-runs.ts'
 import { SchemaVerification } from './verify-schema.ts'
+import { SealVerification } from './verify-seal.ts'
 import { TextVerification } from './verify-texts.ts'
 import { TurnVerification } from './verify-turns.ts'
 
@@ -96,6 +97,7 @@ export async function verifyLog(
       new ApprovalVerification(),
       new KeyVerification(),
       new PathVerification(),
+      new SealVerification(readMeta(snapshot)),
       new TurnVerification({
         erasedAt: (digest) => erasedAt(snapshot, digest),
         object: (digest) => objectIn(snapshot, digest),

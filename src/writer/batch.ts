@@ -194,7 +194,8 @@ export class Batch {
   /** Records a refusal that asks for it, unless it is counted because an equal refusal was recorded shortly before. */
   #record(item: Item, { isChange, objects, record: wanted }: Pick<Refusal, 'isChange' | 'objects' | 'record'>): void {
     const { now, plan, refusals } = this.#parts
-    if (wanted === undefined || !(isChange || refusals.admits(wanted, item, now))) return
+    // Nothing follows a seal, so what is refused after it is not recorded.
+    if (wanted === undefined || plan.sealed !== undefined || !(isChange || refusals.admits(wanted, item, now))) return
     const { actor, correlationId, trace } = item
     const [entry] = plan.add([wanted], { actor, correlationId, trace })
     plan.addWith({ objects })

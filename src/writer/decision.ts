@@ -32,6 +32,8 @@ export function decisionOn(item: Item, parts: DecisionParts): Decision {
   const { config, now, plan, views, waiters } = parts
   const { actor, command, expectedSize } = item
   if (expectedSize !== undefined && expectedSize !== plan.size) return sizeMismatch(expectedSize, plan.size)
+  const { sealed } = plan
+  if (sealed !== undefined && !isForSealed(command)) return sealed
   const place = item.line ?? item.calledFrom
   const waiting: Context['waiting'] = (stream, asked) => waiters.inFrontOf(stream, place, asked)
   const inForce = config.at(plan.reader)
@@ -52,6 +54,11 @@ export function decisionOn(item: Item, parts: DecisionParts): Decision {
     throw new LockstepError('INVARIANT_VIOLATED', `${command.type} was accepted although its guard is not current`)
   }
   return refusedAsForked(decision, parts.forked) ?? decision
+}
+
+/** A seal is decided as such, and a restore makes another ledger of the entries. */
+function isForSealed({ type }: Item['command']): boolean {
+  return type === 'ledger.seal' || type === 'ledger.restore'
 }
 
 function brokenGuard({ command }: Item, { now, plan }: DecisionParts): Refusal | undefined {

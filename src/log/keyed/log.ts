@@ -189,10 +189,11 @@ export class KeyedLog extends KeyedReader implements Log {
     return purgeObjects(this.reader, this.#writes, digests)
   }
 
-  /** Gives the ledger another identity. Its next entry must record this. It keeps the secret of its digests. */
   async rename(identity: Omit<Meta, 'digest_key'>): Promise<void> {
     const batch: StoreBatch = { puts: [], deletes: [] }
-    const meta = { ...this.meta, ...identity }
+    // A place has its name for one ledger.
+    const { place: _, ...before } = this.meta
+    const meta = { ...before, ...identity }
     putMeta(batch, meta)
     await this.#writes.write(batch)
     this.meta = meta
