@@ -2,14 +2,14 @@ import { execFileSync } from 'node:child_process'
 import { mkdirSync, rmSync, writeFileSync } from 'node:fs'
 import { createServer } from 'node:http'
 import { createServer as createRaw, type Server } from 'node:net'
-import { dirname, join } from 'node:path'
+import { join } from 'node:path'
 import { suite } from 'uvu'
-import { equal, is, match, ok } from 'uvu/assert'
+import { equal, is, match } from 'uvu/assert'
 import { mediaTypes } from '../../src/api/wire.ts'
 import { layoutOf } from '../../src/disk/layout.ts'
 import { socketToListenAt } from '../../src/disk/service-socket.ts'
 import { harnessNames, written } from '../../src/hooks/forms.ts'
-import { lockstep } from '../support/command.ts'
+import { lockstep, stopService } from '../support/command.ts'
 import { temporaryRoot } from '../support/ledger.ts'
 import { hookDocument, hookDocuments } from './hook-documents.ts'
 import { reasonIn, withHooks } from './hooked.ts'
@@ -232,17 +232,6 @@ unanswered('are served by Node where curl is missing', async () => {
   match(reasonIn(JSON.parse((await hook('claude', second, { cwd: dir, env })).stdout)), /holder "claude:5f3c1d2e/)
   await stopService(dir)
 })
-
-/** Ends the service that a hook has started. */
-async function stopService(dir: string): Promise<void> {
-  const { json } = await lockstep(['audit', 'list'], { cwd: dir })
-  ok(Array.isArray(json.events))
-  const owner = execFileSync('cat', [layoutOf(dir).owner], { encoding: 'utf8' })
-  const [, pid] = /"pid":\s*(\d+)/.exec(owner) ?? []
-  ok(pid !== undefined, owner)
-  process.kill(Number(pid), 'SIGTERM')
-  is(dirname(layoutOf(dir).owner), layoutOf(dir).home)
-}
 
 script.run()
 unanswered.run()
