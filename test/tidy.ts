@@ -86,7 +86,7 @@ const nouns: Record<string, string[]> = {
  * and whatever watches LevelDB's owner or head file.
  */
 const engines: Record<string, { mayImport: string[]; importedBy: RegExp }> = {
-  keyed: { mayImport: [], importedBy: /^(?:backup\/|verify\/|open\.ts$)/ },
+  keyed: { mayImport: [], importedBy: /^(?:log\/engines\.ts$|backup\/|verify\/|open\.ts$)/ },
   level: {
     mayImport: ['keyed'],
     importedBy: /^(?:log\/engines\.ts|backup\/|verify\/|cli\/(?:doctor|repair)\.ts|supervise\/watches\.ts)/,
