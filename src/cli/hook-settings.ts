@@ -77,7 +77,7 @@ export interface Programs {
 }
 
 /** The command of a hook, for a shell. */
-export function commandOf(
+function commandOf(
   harness: HarnessName,
   event: string,
   { isEnforced, node, script }: Programs & { isEnforced: boolean },

@@ -11,7 +11,7 @@ import type { Asked } from './asked.ts'
 import { changedIn, commitsSince, headOf, movesOf, type Tree, treeOf } from './git.ts'
 import { append } from './records.ts'
 import { changedWithoutLock, type Strayed } from './sentences.ts'
-import { jsonOf } from './sessions.ts'
+import { type Begun, jsonOf } from './sessions.ts'
 
 /** The most changed files that are compared with their locks after one command. */
 const comparedMax = 500
@@ -24,6 +24,8 @@ type After = Asked<'after_tool' | 'session_start'>
 
 interface Look {
   activity: Activity
+  /** The call of the tool, if its beginning is known. */
+  begun: Begun | undefined
   /** The names of the locks of a file; none if no ledger governs it. */
   namesOf: (path: string) => string[]
 }
@@ -51,8 +53,7 @@ export class Changes {
     const tree = await this.#treeOf(event.cwd)
     if (tree === undefined) return undefined
     const isShell = event.kind === 'after_tool' && event.tool.kind === 'shell'
-    const begun = event.kind === 'after_tool' ? asked.session.begun.get(event.tool.id) : undefined
-    const files = isShell && begun !== undefined ? await this.#strayed(asked, tree, begun.at, look) : []
+    const files = isShell && look.begun !== undefined ? await this.#strayed(asked, tree, look.begun.at, look) : []
     const commits = await this.#commits(asked, tree, look, isShell)
     if (files.length + commits.length === 0) return undefined
     const key = event.kind === 'after_tool' ? event.tool.id : `start:${Date.now()}`

@@ -14,7 +14,7 @@ import { harnessProcess } from './harness-process.ts'
 import { readers } from './harnesses.ts'
 import { recordCall } from './records.ts'
 import { heldAtStart } from './sentences.ts'
-import { begin, Sessions } from './sessions.ts'
+import { type Begun, begin, Sessions } from './sessions.ts'
 import { actorOf, type Stated } from './who.ts'
 
 /** A call of a hook, as the service gets it. */
@@ -78,10 +78,11 @@ export class Hooks {
       case 'before_tool':
         return this.#before({ ...asked, event })
       case 'after_tool': {
-        session.begun.get(event.tool.id)?.end()
-        const found = await this.#changed({ ...asked, event })
-        await recordCall({ ...asked, event })
-        return found
+        const begun = session.begun.get(event.tool.id)
+        begun?.end()
+        session.begun.delete(event.tool.id)
+        await recordCall({ ...asked, event }, begun)
+        return this.#changed({ ...asked, event }, begun)
       }
       case 'session_start': {
         const [held, found] = await Promise.all([this.#held(asked), this.#changed({ ...asked, event })])
@@ -116,7 +117,7 @@ export class Hooks {
     return undefined
   }
 
-  async #changed(asked: Asked<'after_tool' | 'session_start'>): Promise<Reply | undefined> {
+  async #changed(asked: Asked<'after_tool' | 'session_start'>, begun?: Begun): Promise<Reply | undefined> {
     const namesOf = (path: string) => {
       try {
         return this.#namesOf(path)
@@ -126,7 +127,7 @@ export class Hooks {
         throw error
       }
     }
-    const text = await this.#changes.after(asked, { activity: this.#activity, namesOf })
+    const text = await this.#changes.after(asked, { activity: this.#activity, begun, namesOf })
     return text === undefined ? undefined : { kind: 'tell', text }
   }
 

@@ -1,5 +1,5 @@
 /** The most characters of a quotation, with its marks. */
-export const quoteCharsMax = 120
+const quoteCharsMax = 120
 
 const plain = /^[\p{L}\p{M}\p{N} .,:;/@+=_'!?()-]$/u
 

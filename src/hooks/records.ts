@@ -5,15 +5,14 @@ import { canonicalText, type Json } from '../kernel/canonical.ts'
 import { given } from '../kernel/given.ts'
 import type { Asked } from './asked.ts'
 import type { ToolCall } from './event.ts'
+import type { Begun } from './sessions.ts'
 
 /**
  * Records a call of a tool: its outcome, how long it took, and the digests of what went in and came out. A call is
  * recorded once, so a hook that is called again appends nothing. Cost: one append.
  */
-export async function recordCall({ api, event, session }: Asked<'after_tool'>): Promise<void> {
+export async function recordCall({ api, event }: Asked<'after_tool'>, begun: Begun | undefined): Promise<void> {
   const { is_failure, response, tool } = event
-  const begun = session.begun.get(tool.id)
-  session.begun.delete(tool.id)
   const measured = begun && Math.max(0, Date.now() - begun.at)
   await append({ api, event }, tool.id, {
     ...given({ duration_ms: event.duration_ms === undefined ? measured : Math.round(event.duration_ms) }),

@@ -68,7 +68,7 @@ export interface Listed {
 }
 
 /** The most locks that the start of a session lists. */
-export const listedMax = 20
+const listedMax = 20
 
 /** Tells a model, at the start of a session, what it holds and what others hold. Undefined if nothing is held. */
 export function heldAtStart(own: readonly Listed[], others: readonly Listed[]): string | undefined {

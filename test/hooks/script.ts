@@ -5,7 +5,7 @@ import type { HarnessName } from '../../src/hooks/forms.ts'
 import { root } from '../runner.ts'
 
 /** The built script, or the one of another build. */
-export const script = join(process.env.LOCKSTEP_TEST_DIST ?? join(root, 'dist'), 'cli/hook.sh')
+const script = join(process.env.LOCKSTEP_TEST_DIST ?? join(root, 'dist'), 'cli/hook.sh')
 
 export interface Printed {
   code: number | null

@@ -41,7 +41,8 @@ for (let at = 0; at < Number(edits); at += 1) {
   else if (answer !== '') throw new Error(answer)
   else {
     edit(join(dir, file))
-    hook('PostToolUse', { ...call, tool_response: { success: true } })
+    const after = hook('PostToolUse', { ...call, tool_response: { success: true } })
+    if (after !== '') throw new Error(after)
     log({ edited: call.tool_use_id, file })
   }
 }
