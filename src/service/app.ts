@@ -28,6 +28,7 @@ export interface Ground {
   exchangeOf: (bindings: HttpBindings) => Exchange
   hooks: Hooks
   ledger: LocalLedger
+  mcp: (exchange: Exchange) => Promise<void>
   metrics: Metrics
   /** Counts a call apart from short requests. Errors: LEDGER_UNAVAILABLE (too many). */
   begin: (exchange: Exchange, kind: 'events' | 'lines' | 'waiting') => void
@@ -117,6 +118,7 @@ const others: readonly (readonly [Method, string, Handler])[] = [
   ['POST', paths.batch, batchHandler],
   ...hookRoutes,
   ['GET', paths.events, eventsHandler],
+  ['POST', paths.mcp, (exchange, { mcp }) => mcp(exchange)],
   ['GET', paths.live, (exchange) => exchange.sendJson({ live: true })],
   ['GET', paths.ready, readyHandler],
   ['GET', paths.metrics, metricsHandler],
