@@ -24,6 +24,7 @@ const names = [
   'command',
   'hooks',
   'million',
+  'policy-replay',
   'promote',
   'runs',
   'runs-million',

@@ -30,6 +30,7 @@ bench('runs every bench to its end, each asserting its own outcome', () => {
     'command',
     'hooks',
     'million',
+    'policy-replay',
     'promote',
     'runs',
     'runs-million',
