@@ -84,6 +84,7 @@ export function readSettings(file: string): { place: string; settings: Record<st
   const text = readTextFile(place, limits.homeFileBytes, unusable)
   if (text === undefined) return { place, settings: {} }
   const settings = text.trim() === '' ? {} : parsedJson(text, place)
-  if (typeof settings !== 'object' || settings === null || Array.isArray(settings)) throw unusable('is not a JSON object')
+  if (typeof settings !== 'object' || settings === null || Array.isArray(settings))
+    throw unusable('is not a JSON object')
   return { place, settings: settings as Record<string, unknown>, text }
 }
