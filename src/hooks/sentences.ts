@@ -59,6 +59,11 @@ export function notEditable(why: string): string {
   return `Lockstep denies this edit: ${why}`
 }
 
+/** Tells a model that lanes and roles do not allow a call. */
+export function notPermitted(tool: string, why: string): string {
+  return `Lockstep denies this call of ${quoted(tool)}: the policy does not permit it (${why}). Do not do it in another way. Take other work, or ask the user.`
+}
+
 /** A lock in the list for the start of a session. */
 export interface Listed {
   holder: string
