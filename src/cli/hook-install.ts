@@ -80,10 +80,11 @@ const textOf = (settings: object) => `${JSON.stringify(settings, null, 2)}\n`
 /** The settings in a file; a link is followed, because many people keep their settings elsewhere. */
 export function readSettings(file: string): { place: string; settings: Record<string, unknown>; text?: string } {
   const place = existsSync(file) ? realpathSync(file) : file
-  const refuse = (is: string) => new LockstepError('INVALID_INPUT', `${place} ${is}`, { details: { file: place } })
-  const text = readTextFile(place, limits.homeFileBytes, refuse)
+  const unusable = (is: string) => new LockstepError('INVALID_INPUT', `${place} ${is}`, { details: { file: place } })
+  const text = readTextFile(place, limits.homeFileBytes, unusable)
   if (text === undefined) return { place, settings: {} }
   const settings = text.trim() === '' ? {} : parsedJson(text, place)
-  if (typeof settings !== 'object' || settings === null || Array.isArray(settings)) throw refuse('is not a JSON object')
+  if (typeof settings !== 'object' || settings === null || Array.isArray(settings))
+    throw unusable('is not a JSON object')
   return { place, settings: settings as Record<string, unknown>, text }
 }
