@@ -93,13 +93,13 @@ export class Hooks {
         const text = [held, found?.text].filter((one) => one !== undefined).join('\n')
         return text === '' ? undefined : { kind: 'tell', text }
       }
-      case 'agent_end':
-        await release(
-          asked,
-          session.held.filter(({ agent_id }) => agent_id === event.agent_id),
-          keep,
-        )
+      case 'agent_end': {
+        const { agent_id: ended } = event
+        // Without the name of the agent that ended, its locks end with the session.
+        const own = session.held.filter(({ agent_id }) => ended !== undefined && agent_id === ended)
+        await release(asked, own, keep)
         return undefined
+      }
       case 'session_end':
         await Promise.all([release(asked, session.held, keep), endSession(asked)])
         keep()
@@ -115,7 +115,10 @@ export class Hooks {
     const { settings } = this.#ledger
     const keep = () => this.#sessions.keep(session)
     const namesOf = (path: string) => this.#namesOf(path)
-    const run = settings.hooks.runs ? await beginCall(asked, { keep, runs, settings: settings.hooks }) : undefined
+    const again = session.begun.get(event.tool.id)?.run
+    const run = settings.hooks.runs
+      ? (again ?? (await beginCall(asked, { keep, runs, settings: settings.hooks })))
+      : undefined
     if (run !== undefined && 'kind' in run) return run
     const denied = await beforeEdit(asked, { keep, namesOf, settings: settings.hooks })
     if (denied !== undefined) {
