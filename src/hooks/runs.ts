@@ -21,7 +21,7 @@ interface Ground {
 }
 
 /** The lane of the policy for coding agents in which a tool is called. */
-export function laneOf({ kind, name }: Pick<ToolCall, 'kind' | 'name'>): 'edit' | 'network' | 'shell' {
+function laneOf({ kind, name }: Pick<ToolCall, 'kind' | 'name'>): 'edit' | 'network' | 'shell' {
   if (kind === 'network' || /^(?:mcp_|MCP:)/.test(name)) return 'network'
   return kind === 'shell' ? 'shell' : 'edit'
 }
