@@ -236,8 +236,10 @@ erasures('has no text of its own to erase, and a refusal of one has', async () =
   await erase(ledger)
   const { count } = await ledger.erasures.preview({ texts: {} })
   is(count, 0)
-  let code = ''
-  await erase(ledger).catch((error: LockstepError) => void (code = error.code))
+  const code = await erase(ledger).then(
+    () => 'none',
+    (error: LockstepError) => error.code,
+  )
   is(code, 'NOT_FOUND')
   await ledger.close()
   await endsWithVerify(root)
