@@ -23,6 +23,7 @@ const names = [
   'beside',
   'command',
   'million',
+  'paths',
   'promote',
   'runs',
   'runs-million',
