@@ -48,6 +48,8 @@ export const limits = {
   /** The paths of one grant, the shared grants of one path, and the orphans that one acquisition of paths recovers. */
   pathsPerGrantMax: 64,
   sharedGrantsMax: 256,
+  /** The places of paths whose keys are kept. */
+  knownPlacesMax: 16_384,
   orphansPerAcquireMax: 1_024,
   auditEventsPerRequestMax: 1_000,
   /** The runs above a run, the unrecorded allowed actions of a run, and the output artifacts of a run. */
