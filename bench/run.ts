@@ -24,6 +24,7 @@ const names = [
   'command',
   'million',
   'paths',
+  'policy-replay',
   'promote',
   'runs',
   'runs-million',

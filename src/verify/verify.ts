@@ -1,11 +1,10 @@
 import type { Layout } from '../disk/layout.ts'
-import { invariant } from '../errors.ts'
 import { type LastSeqs, RunLockComparison } from '../files/run-lock/check.ts'
 import type { Config } from '../kernel/config.ts'
 import type { Row } from '../kernel/decider.ts'
 import { limits } from '../kernel/limits.ts'
 import type { Check } from '../log/check.ts'
-import { KeyedLog } from '../log/keyed/log.ts'
+import { storedPairs } from '../log/engines.ts'
 import { erasedAt, objectIn } from '../log/keyed/objects.ts'
 import { entriesOf } from '../log/keyed/reader.ts'
 import { readHead } from '../log/keyed/rows/head-row.ts'
@@ -18,6 +17,7 @@ import { IndexComparison } from './compare-index.ts'
 import { ReceiptComparison, RowComparison } from './compare-rows.ts'
 import { ApprovalVerification } from './verify-approvals.ts'
 import { EntryVerification } from './verify-entries.ts'
+import { ErasureVerification } from './verify-erasures.ts'
 import { KeyVerification } from './verify-keys.ts'
 import { PathVerification } from './verify-paths.ts'
 import { RunVerification } from './verify-runs.ts'
@@ -78,9 +78,8 @@ export async function verifyLog(
   { lastSeqsNow = lastSeqsIn(log), onProgress, rowsMax = limits.verifyRowsMax }: VerifyOptions = {},
 ): Promise<Verified> {
   // Read before the snapshot is taken, so that the head file is never ahead of the snapshot.
-  const keyed = keyedLog(log)
-  const headFile = keyed.headFile()
-  const snapshot = keyed.stored()
+  const headFile = log.headFile()
+  const snapshot = await storedPairs(log)
   try {
     const head = readHead(snapshot)
     const rows = new RowComparison(snapshot, head, rowsMax)
@@ -89,6 +88,7 @@ export async function verifyLog(
     const checks: Check[] = [
       new SchemaVerification(),
       new TextVerification(),
+      new ErasureVerification(),
       new EntryVerification(readMeta(snapshot)),
       rows,
       new ReceiptComparison(snapshot, head),
@@ -131,11 +131,15 @@ export async function verifyLog(
  * that tree head; undefined if there is none. Errors: VERIFY_FAILED or LEDGER_CORRUPT.
  */
 export async function verifyEntries(log: Log, onProgress?: VerifyOptions['onProgress']): Promise<number | undefined> {
-  const keyed = keyedLog(log)
-  const headFile = keyed.headFile()
-  const snapshot = keyed.stored()
+  const headFile = log.headFile()
+  const snapshot = await storedPairs(log)
   try {
-    const checks = [new SchemaVerification(), new TextVerification(), new EntryVerification(readMeta(snapshot))]
+    const checks = [
+      new SchemaVerification(),
+      new TextVerification(),
+      new ErasureVerification(),
+      new EntryVerification(readMeta(snapshot)),
+    ]
     const progress = throttled(readHead(snapshot).size, onProgress)
     await verifyStored(snapshot, { checks, headFile, onlyEntries: true, progress: (done) => progress(done) })
     return headFile?.size
@@ -150,12 +154,6 @@ export function lastSeqsIn(log: Log): LastSeqs {
     const rows = await log.load(streams.map((key): Key => ({ view: 'row', key })))
     return new Map(streams.map((stream, at) => [stream, (rows[at] as Row | undefined)?.last_seq]))
   }
-}
-
-/** A verification reads the pairs as they are stored. So far every engine keeps pairs. */
-function keyedLog(log: Log): KeyedLog {
-  invariant(log instanceof KeyedLog, 'the engine keeps key-value pairs')
-  return log
 }
 
 const progressMillis = 100

@@ -1,45 +1,24 @@
 import { LockstepError } from '../../errors.ts'
 import { formatVersion } from '../../kernel/format.ts'
+import type { ErasedWrite } from '../erased.ts'
 import { IndexRows } from '../keyed/index-rows.ts'
 import { Objects } from '../keyed/objects.ts'
 import type { StoredHead } from '../keyed/rows/head-row.ts'
 import { noteKey } from '../keyed/rows/keys.ts'
 import { newDigestKey } from '../keyed-digest.ts'
-import type {
-  Appended,
-  Cursors,
-  ErasedWrite,
-  Head,
-  Log,
-  Meta,
-  Recorded,
-  SignedHead,
-  TreeHeadFile,
-  ViewWrite,
-} from '../log.ts'
+import type { Appended, Cursors, Head, Log, Meta, Recorded, SignedHead, TreeHeadFile, ViewWrite } from '../log.ts'
 import { Appender, assertSeat, hasLanded } from './appender.ts'
 import { PostgresCopy } from './copy.ts'
-import type { Database, Session } from './database.ts'
+import type { Session } from './database.ts'
 import { assertExtends } from './extends.ts'
 import { databaseLimits } from './limits.ts'
-import { type Known, PostgresReader, readKnown } from './reader.ts'
+import type { PostgresParts } from './parts.ts'
+import { PostgresReader, readKnown } from './reader.ts'
 import { notWriter, type Seat } from './seat.ts'
 import type { Signing } from './signing.ts'
 import { PostgresSnapshot } from './snapshot.ts'
 import type { Changes, Done } from './statement.ts'
-import { changeOf, keepCursors, preparedAppend } from './write.ts'
-
-/** What an open log is made of. */
-export interface PostgresParts {
-  database: Database
-  known: Known
-  ledgerId: string
-  meta: Meta
-  /** The name of this node, under which its cursors are kept. */
-  node: string
-  /** How long an append whose outcome is unknown is looked for. */
-  recoverMillisMax?: number | undefined
-}
+import { changeOf, keepCursors, preparedAppend, renamedTo } from './write.ts'
 
 /**
  * A log in PostgreSQL (ADR 0074). It follows what others append, and writes once it has the writer's seat (`write`). One
@@ -170,6 +149,11 @@ export class PostgresLog extends PostgresReader implements Log {
 
   async keepHead(): Promise<boolean> {
     return this.#signs().heads.keep()
+  }
+
+  /** Gives the ledger another identity. Its next entry must record this. It keeps the secret of its digests. */
+  async rename(identity: Omit<Meta, 'digest_key'>): Promise<void> {
+    this.meta = await renamedTo(identity, this.meta, (batch) => this.#change({ batch }))
   }
 
   raise(): void {
