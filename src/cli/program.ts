@@ -21,6 +21,10 @@ const parts: Readonly<Record<string, Part>> = {
     about: 'Acquire, renew, release, inspect and recover locks.',
     load: async (verb) => (await import('./lock.ts')).lockCommand(verb),
   },
+  hook: {
+    about: 'Install and remove the hooks of other tools, which keep to the locks.',
+    load: async (verb) => (await import('./hook.ts')).hookCommand(verb),
+  },
   run: {
     about: 'Create runs, authorise their actions by lane and role, and record the results.',
     load: async (verb) => (await import('./run.ts')).runsCommand(verb),

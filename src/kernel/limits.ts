@@ -31,6 +31,11 @@ export const limits = {
   lockFileBytes: 64 * 1024,
   /** The files by which Git finds the repository of a worktree. */
   gitFileBytes: 16 * 1024,
+  /** What Git says about a worktree, and the changed files that are compared with locks. */
+  gitOutputBytes: 64 * 1024 * 1024,
+  changedFilesMax: 10_000,
+  /** The paths that one list of locks asks about. */
+  pathsListed: 1_000,
   /** The folders whose ledger and worktree are remembered. */
   surroundingsMax: 4_096,
   /** A file that is moved aside whole, and the folders that are searched for lock files. */
