@@ -74,7 +74,7 @@ if [ -x "$before" ]; then "$before" "$@" || exit $?; fi
 ${program} lock check-edits --staged >&2
 code=$?
 if [ $code -eq 0 ] || [ $code -eq 3 ]; then exit 0; fi
-echo 'lockstep: the commit is refused; "git commit --no-verify" skips this guard' >&2
+echo 'lockstep: the commit is refused' >&2
 exit 1
 `
 }
