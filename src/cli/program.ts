@@ -21,10 +21,6 @@ const parts: Readonly<Record<string, Part>> = {
     about: 'Acquire, renew, release, inspect and recover locks.',
     load: async (verb) => (await import('./lock.ts')).lockCommand(verb),
   },
-  hook: {
-    about: 'Install and remove the hooks of other tools, which keep to the locks.',
-    load: async (verb) => (await import('./hook.ts')).hookCommand(verb),
-  },
   run: {
     about: 'Create runs, authorise their actions by lane and role, and record the results.',
     load: async (verb) => (await import('./run.ts')).runsCommand(verb),
@@ -104,6 +100,10 @@ const parts: Readonly<Record<string, Part>> = {
   witness: {
     about: 'Cosign the checkpoints of other ledgers, and have those of this ledger cosigned.',
     load: async (verb) => (await import('./witness.ts')).witnessCommand(verb),
+  },
+  hook: {
+    about: 'Guard and record what coding agents do, by the hooks of their harness and of Git.',
+    load: async (verb) => (await import('./hook.ts')).hookCommand(verb),
   },
   verify: {
     about: 'Reads all stored bytes and derives all state again.',
