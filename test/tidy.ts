@@ -56,10 +56,21 @@ const ladder: Record<string, { rung: number; packages: string[] }> = {
   // A service in another process, called over HTTP.
   client: { rung: 4, packages: ['node:', 'undici'] },
   'client.ts': { rung: 5, packages: ['node:'] },
+  // The tools of agents over MCP: on stdio in a process of their own, and on the service.
+  mcp: { rung: 11, packages: [...shared, 'nanoid', '@modelcontextprotocol/server'] },
   supervise: { rung: 12, packages: [...shared, 'nanoid'] },
   service: {
     rung: 12,
-    packages: [...shared, 'nanoid', 'hono', '@hono/node-server', 'pino', 'prom-client', '@opentelemetry/api'],
+    packages: [
+      ...shared,
+      'nanoid',
+      'hono',
+      '@hono/node-server',
+      '@modelcontextprotocol/server',
+      'pino',
+      'prom-client',
+      '@opentelemetry/api',
+    ],
   },
   cli: { rung: 13, packages: [...shared, 'nanoid', 'commander', 'picocolors', 'cli-table3', 'cli-progress'] },
 }
@@ -74,7 +85,7 @@ const nouns: Record<string, string[]> = {
   turn: ['policy', 'lock', 'run'],
   audit: ['policy', 'lock', 'run'],
   token: [],
-  erasure: ['log', 'approval'],
+  erasure: ['log', 'approval', 'audit'],
   export: ['policy', 'lock', 'run', 'approval', 'audit'],
 }
 

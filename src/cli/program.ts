@@ -58,7 +58,7 @@ const parts: Readonly<Record<string, Part>> = {
     load: async () => (await import('./erase.ts')).eraseVerb(),
   },
   erasure: {
-    about: 'Approve the erasure of objects by another person.',
+    about: 'Show what an erasure would remove, and approve it for another person.',
     load: async (verb) => (await import('./erase.ts')).erasureCommand(verb),
   },
   retention: {
@@ -96,6 +96,10 @@ const parts: Readonly<Record<string, Part>> = {
   serve: {
     about: 'Serves the ledger to other processes, until it is told to stop.',
     load: async () => (await import('./serve.ts')).serveVerb(),
+  },
+  mcp: {
+    about: 'Serves the tools of an MCP client on stdin and stdout.',
+    load: async () => (await import('./mcp.ts')).mcpVerb(),
   },
   witness: {
     about: 'Cosign the checkpoints of other ledgers, and have those of this ledger cosigned.',

@@ -25,6 +25,7 @@ export interface Ground {
   callerOf: (exchange: Exchange) => Caller | Promise<Caller>
   exchangeOf: (bindings: HttpBindings) => Exchange
   ledger: LocalLedger
+  mcp: (exchange: Exchange) => Promise<void>
   metrics: Metrics
   /** Counts a call apart from short requests. Errors: LEDGER_UNAVAILABLE (too many). */
   begin: (exchange: Exchange, kind: 'events' | 'lines' | 'waiting') => void
@@ -113,6 +114,7 @@ const others: readonly [Method, string, Handler][] = [
   ['GET', anyTile, tilesHandler],
   ['POST', paths.batch, batchHandler],
   ['GET', paths.events, eventsHandler],
+  ['POST', paths.mcp, (exchange, { mcp }) => mcp(exchange)],
   ['GET', paths.live, (exchange) => exchange.sendJson({ live: true })],
   ['GET', paths.ready, readyHandler],
   ['GET', paths.metrics, metricsHandler],

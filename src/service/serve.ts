@@ -4,13 +4,14 @@ import { getRequestListener } from '@hono/node-server'
 import { systemCodeOf } from '../errors.ts'
 import { limits } from '../kernel/limits.ts'
 import type { LocalLedger } from '../ledger.ts'
-import { appOf } from './app.ts'
+import { appOf, type Ground } from './app.ts'
 import { type Authenticate, callerOf } from './caller.ts'
 import { Calls } from './calls.ts'
 import type { Exchange, Place } from './exchange.ts'
 import { InProgress } from './in-progress.ts'
 import { type Listening, listenOnInherited, listenOnSocket, listenOnTcp, type TcpOptions } from './listen.ts'
 import { type Log, logOf } from './log.ts'
+import type { Mcp } from './mcp.ts'
 import { Metrics } from './metrics.ts'
 import { Outside } from './outside.ts'
 import { bytesOf, invalid, notBegun, unparsed, unreadable } from './problem.ts'
@@ -71,6 +72,7 @@ class HttpService implements Service {
   readonly #handle: ReturnType<typeof getRequestListener>
   readonly #inProgress = new InProgress((exchange) => this.#ended(exchange))
   #listening: Listening[] = []
+  #mcp: Promise<Mcp> | undefined
   #idleTimer: NodeJS.Timeout | undefined
   #closed: Promise<void> | undefined
 
@@ -86,15 +88,22 @@ class HttpService implements Service {
     this.#metrics = new Metrics(() => this.#figures(), ledger.tally)
     const authenticate = options.authenticate ?? ((token: string) => ledger.authenticate(token))
     const demandsToken = () => (options.socket_auth ?? ledger.settings.socket_auth) === 'token'
-    const app = appOf({
+    const ground: Ground = {
       begin: (exchange, kind) => this.#inProgress.move(exchange, kind),
       callerOf: (exchange) => callerOf(exchange, { authenticate, demandsToken: demandsToken() }),
       calls: new Calls(ledger, new Rates(options.calls_per_second)),
       exchangeOf: ({ outgoing }) => this.#inProgress.of(outgoing as ServerResponse),
       ledger,
+      mcp: async (exchange) => {
+        const caller = await ground.callerOf(exchange)
+        // Most services never serve MCP, and its modules take time to load.
+        this.#mcp ??= import('./mcp.ts').then(({ Mcp }) => new Mcp(ground))
+        await (await this.#mcp).answer(exchange, caller)
+      },
       metrics: this.#metrics,
       readiness: () => this.#readiness(),
-    })
+    }
+    const app = appOf(ground)
     // The framework's own Request and Response stay out of the globals of this process.
     const settings = { hostname: 'lockstep', overrideGlobalObjects: false, errorHandler: unreadable }
     this.#handle = getRequestListener(app.fetch, settings)
@@ -142,6 +151,7 @@ class HttpService implements Service {
   async #close(): Promise<void> {
     this.#log.info({ requests: this.#inProgress.size }, 'closing')
     clearTimeout(this.#idleTimer)
+    ;(await this.#mcp)?.close()
     const ended = this.#listening.map(({ server }) => new Promise((resolve) => server.close(resolve)))
     await this.#inProgress.drain()
     // Connections without a request, and those whose client does not read its answer.

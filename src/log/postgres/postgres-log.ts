@@ -1,22 +1,12 @@
 import { LockstepError } from '../../errors.ts'
 import { formatVersion } from '../../kernel/format.ts'
+import type { ErasedWrite } from '../erased.ts'
 import { IndexRows } from '../keyed/index-rows.ts'
 import { Objects } from '../keyed/objects.ts'
 import type { StoredHead } from '../keyed/rows/head-row.ts'
 import { noteKey } from '../keyed/rows/keys.ts'
 import { newDigestKey } from '../keyed-digest.ts'
-import type {
-  Appended,
-  Cursors,
-  ErasedWrite,
-  Head,
-  Log,
-  Meta,
-  Recorded,
-  SignedHead,
-  TreeHeadFile,
-  ViewWrite,
-} from '../log.ts'
+import type { Appended, Cursors, Head, Log, Meta, Recorded, SignedHead, TreeHeadFile, ViewWrite } from '../log.ts'
 import { Appender, assertSeat, hasLanded } from './appender.ts'
 import { PostgresCopy } from './copy.ts'
 import type { Session } from './database.ts'
