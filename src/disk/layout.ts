@@ -27,6 +27,8 @@ export interface Layout {
   config: string
   /** The database that has the ledger, if it is not in files. */
   engine: string
+  /** The head of the files that the ledger had left when it went to a database. */
+  leftHead: string
   claims: string
   /** Checkpoints that witnesses cosigned, by size. */
   cosigned: string
@@ -63,6 +65,7 @@ export function layoutOf(root: string, home = join(root, homeName)): Layout {
     vkey: join(home, 'key.pub'),
     config: join(home, 'config.json'),
     engine: join(home, 'engine.json'),
+    leftHead: join(home, 'head.left'),
     claims: join(home, 'claims'),
     cosigned: join(home, 'cosigned'),
     forked: join(home, 'forked'),

@@ -9,7 +9,6 @@ import { newDigestKey } from '../keyed-digest.ts'
 import type {
   Appended,
   Cursors,
-  Holding,
   Key,
   Log,
   Meta,
@@ -19,6 +18,7 @@ import type {
   TreeHeadFile,
   ViewWrite,
 } from '../log.ts'
+import type { Holding } from '../log-parts.ts'
 import { sha256 } from '../sha256.ts'
 import { withTextsErased } from './erased-texts.ts'
 import { Generations } from './generations.ts'
