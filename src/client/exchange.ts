@@ -7,15 +7,16 @@ export interface Request {
   method: 'GET' | 'POST' | 'PUT'
   path: string
   headers: Record<string, string>
-  body?: string | Uint8Array
+  body?: string | Uint8Array | Readable
   /** The most milliseconds until the answer begins, and between two parts of it. 0: without end. */
   answerMillisMax: number
   signal?: AbortSignal | undefined
 }
 
-/** The status of an answer and its body, which is read as slowly as the reader reads. */
+/** The head of an answer, and its body, which is read as slowly as the reader reads. */
 export interface Answer {
   status: number
+  headers: Readonly<Record<string, string | string[] | undefined>>
   body: Readable
 }
 
@@ -64,7 +65,7 @@ class Exchange implements Dispatcher.DispatchHandler {
     else this.#outcome = 'unknown'
   }
 
-  onResponseStart(controller: Controller, status: number): void {
+  onResponseStart(controller: Controller, status: number, headers: Answer['headers']): void {
     this.#body = new Readable({
       read: () => controller.resume(),
       destroy: (error, done) => {
@@ -76,7 +77,7 @@ class Exchange implements Dispatcher.DispatchHandler {
     })
     // An iteration rejects with the error. A body that nobody reads must not end the process.
     this.#body.on('error', () => {})
-    this.#settle.resolve({ status, body: this.#body })
+    this.#settle.resolve({ status, headers, body: this.#body })
   }
 
   onResponseData(controller: Controller, chunk: Buffer): void {

@@ -2,16 +2,21 @@ import { readFileSync } from 'node:fs'
 import type { HttpBindings } from '@hono/node-server'
 import { RESPONSE_ALREADY_SENT } from '@hono/node-server/utils/response'
 import { type Context, Hono } from 'hono'
+import type { OperationName } from '../api/call-facts.ts'
 import { objectGrants } from '../api/operation.ts'
 import type { Operation } from '../api/operations.ts'
 import { mediaTypes, objectPath, pathOf, paths, tilesPath, wireLimits } from '../api/wire.ts'
+import { completed, isRepeatable } from '../client/remote-api.ts'
+import { withTimeLeft } from '../client/requests.ts'
 import { LockstepError } from '../errors.ts'
+import { knownAs } from '../kernel/ids.ts'
 import { parsedJson } from '../kernel/json.ts'
 import type { LocalLedger } from '../ledger.ts'
-import { answerBatch } from './batch.ts'
-import { type Caller, demandOwnHost, whileValid } from './caller.ts'
+import { answerBatch, batchOf } from './batch.ts'
+import { demandOwnHost, whileValid } from './caller.ts'
 import { type Calls, operationsByName } from './calls.ts'
 import type { Exchange } from './exchange.ts'
+import type { Forward } from './forward.ts'
 import { bodyOf, inputOfQuery, keyOf, parametersOf } from './input.ts'
 import type { Metrics } from './metrics.ts'
 import { sendObject, takeObject } from './objects.ts'
@@ -24,7 +29,10 @@ export interface Ground {
   calls: Calls
   callerOf: (exchange: Exchange) => Caller | Promise<Caller>
   exchangeOf: (bindings: HttpBindings) => Exchange
-  ledger: LocalLedger
+  /** Brings what the writer has to answer to it. */
+  forward: Forward
+  /** The ledger that answers now. */
+  readonly ledger: LocalLedger
   metrics: Metrics
   /** Counts a call apart from short requests. Errors: LEDGER_UNAVAILABLE (too many). */
   begin: (exchange: Exchange, kind: 'events' | 'lines' | 'waiting') => void
@@ -121,18 +129,33 @@ const others: readonly [Method, string, Handler][] = [
 
 function objectHandler(method: 'GET' | 'PUT', answer: typeof sendObject): Handler {
   return async (exchange, ground) => {
-    const { calls, callerOf, ledger } = ground
-    calls.admit(await callerOf(exchange), `${method} ${paths.objects}`, objectGrants[method])
+    const { calls, callerOf, forward } = ground
+    const caller = await callerOf(exchange)
+    calls.admit(caller, `${method} ${paths.objects}`, objectGrants[method])
     if (parametersOf(exchange.url).length > 0) throw invalid('an object takes no parameters')
     if (method === 'GET') demandNoBody(exchange)
-    await answer(exchange, exchange.url.slice(objectPath('').length), ledger)
+    await forward.answer(exchange, {
+      caller,
+      body: () => (method === 'PUT' ? exchange.incoming : undefined),
+      // Nothing is left to tell.
+      here: () => answer(exchange, exchange.url.slice(objectPath('').length), ground.ledger).then(() => () => {}),
+      isRepeatable: method === 'GET',
+    })
   }
 }
 
-async function tilesHandler(exchange: Exchange, { callerOf, calls, ledger }: Ground): Promise<void> {
-  calls.admit(await callerOf(exchange), `GET ${paths.tiles}`, grantsOfTiles(exchange.url))
+async function tilesHandler(exchange: Exchange, ground: Ground): Promise<void> {
+  const caller = await ground.callerOf(exchange)
+  ground.calls.admit(caller, `GET ${paths.tiles}`, grantsOfTiles(exchange.url))
   demandNoBody(exchange)
-  await sendTile(exchange, ledger)
+  await ground.forward.read(exchange, {
+    caller,
+    here: async () => {
+      await ground.ledger.follow()
+      await sendTile(exchange, ground.ledger)
+      return () => {}
+    },
+  })
 }
 
 function commandHandler(operation: Operation): Handler {
@@ -146,7 +169,18 @@ function commandHandler(operation: Operation): Handler {
       input: text === '' ? {} : parsedJson(text, 'the body'),
       key,
     })
-    await answerCall(exchange, ground, operation, { caller, input })
+    const { forward, ledger } = ground
+    const asked = forward.isShared ? completed(remote(operation), input, knownAs(ledger.actor, undefined)) : input
+    const startedAt = performance.now()
+    const asNow = () => withTimeLeft(asked, startedAt)
+    const signal = waitingSignal(exchange, ground, operation, asked)
+    await forward.answer(exchange, {
+      caller,
+      body: () => JSON.stringify(asNow()),
+      here: () => told(exchange, ground.calls.ask(operation, asNow(), { caller, signal, trace: exchange.trace })),
+      isRepeatable: isRepeatable(remote(operation), asked),
+      signal,
+    })
   }
 }
 
@@ -154,24 +188,43 @@ function queryHandler(operation: Operation): Handler {
   return async (exchange, ground) => {
     const caller = await ground.callerOf(exchange)
     demandNoBody(exchange)
-    const input = ground.calls.prepared(operation, { caller, input: inputOfQuery(operation.facts, exchange.url) })
-    await answerCall(exchange, ground, operation, { caller, input })
+    const { input, isFresh } = freshness(inputOfQuery(operation.facts, exchange.url))
+    const asked = ground.calls.prepared(operation, { caller, input })
+    const signal = waitingSignal(exchange, ground, operation, asked)
+    await ground.forward.read(exchange, {
+      caller,
+      here: async () => {
+        await ground.ledger.follow()
+        return told(exchange, ground.calls.ask(operation, asked, { caller, signal, trace: exchange.trace }), ground)
+      },
+      isFresh,
+      signal,
+    })
   }
 }
 
-async function answerCall(
-  exchange: Exchange,
-  ground: Ground,
-  operation: Operation,
-  { caller, input }: { caller: Caller; input: object },
-): Promise<void> {
-  if (ground.calls.waits(operation, input)) {
-    ground.begin(exchange, 'waiting')
-    const signal = exchange.signal({ untilDrain: true })
-    exchange.sendJson(await ground.calls.ask(operation, input, { caller, signal, trace: exchange.trace }))
-  } else {
-    exchange.sendJson(await ground.calls.ask(operation, input, { caller, trace: exchange.trace }))
-  }
+const remote = ({ facts, name, noun, verb }: Operation) => {
+  return { kind: facts.kind, name: name as OperationName, path: pathOf(noun, verb) }
+}
+
+/** The input without the parameter `fresh`, which asks for an answer of the node that writes. Errors: INVALID_INPUT. */
+function freshness({ fresh, ...input }: { fresh?: unknown }): { input: object; isFresh: boolean } {
+  if (fresh !== undefined && fresh !== '1') throw invalid('fresh: must be 1')
+  return { input, isFresh: fresh === '1' }
+}
+
+/** The signal of a call that may take long. It counts apart from short ones. */
+function waitingSignal(exchange: Exchange, { begin, calls }: Ground, operation: Operation, input: object) {
+  if (!calls.waits(operation, input)) return undefined
+  begin(exchange, 'waiting')
+  return exchange.signal({ untilDrain: true })
+}
+
+/** Sends an answer, once it is time to. In a node a query says which size of the ledger it saw. */
+async function told(exchange: Exchange, asked: Promise<unknown>, ground?: Ground): Promise<() => void> {
+  const answer = await asked
+  const { size } = ground?.forward.isShared ? await ground.ledger.head.get() : {}
+  return () => exchange.sendJson(answer, size)
 }
 
 function streamHandler(operation: Operation): Handler {
@@ -209,8 +262,15 @@ async function eventsHandler(exchange: Exchange, ground: Ground): Promise<void> 
   })
 }
 
-async function batchHandler(exchange: Exchange, { callerOf, calls, metrics }: Ground): Promise<void> {
-  await answerBatch(exchange, await callerOf(exchange), calls, (name, status) => metrics.count(name, status))
+async function batchHandler(exchange: Exchange, { callerOf, calls, forward, metrics }: Ground): Promise<void> {
+  const caller = await callerOf(exchange)
+  const batch = await batchOf(exchange, forward.isShared)
+  await forward.answer(exchange, {
+    caller,
+    body: () => batch.body,
+    here: () => answerBatch(exchange, { batch, calls, caller, counted: (name, status) => metrics.count(name, status) }),
+    isRepeatable: batch.isRepeatable,
+  })
 }
 
 async function readyHandler(exchange: Exchange, { readiness }: Ground): Promise<void> {

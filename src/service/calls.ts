@@ -34,10 +34,11 @@ interface Request {
 
 /** Makes the calls of all routes: it checks who may do what, then calls the ledger, which checks the input. */
 export class Calls {
-  readonly #ledger: LocalLedger
+  readonly #ledger: () => LocalLedger
   readonly #rates: Rates
 
-  constructor(ledger: LocalLedger, rates: Rates) {
+  /** `ledger` is asked for each call: in a node it changes with the writer. */
+  constructor(ledger: () => LocalLedger, rates: Rates) {
     this.#ledger = ledger
     this.#rates = rates
   }
@@ -50,7 +51,7 @@ export class Calls {
     }
     demandGrant(caller, operation, input)
     const asked = withActor(caller, facts, withKey(facts, input, key, isLine))
-    demandAuthority(caller, operation, asked, this.#ledger)
+    demandAuthority(caller, operation, asked, this.#ledger())
     demandLocalFacts(caller, facts, asked)
     this.#rates.take(this.#nameOf(asked))
     return asked
@@ -81,7 +82,7 @@ export class Calls {
   }
 
   #method<Method>(noun: string, verb: string): Method {
-    const methods = this.#ledger[noun as keyof LocalLedger] as unknown as Record<string, Method>
+    const methods = this.#ledger()[noun as keyof LocalLedger] as unknown as Record<string, Method>
     return methods[verb] as Method
   }
 

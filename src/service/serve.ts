@@ -8,11 +8,13 @@ import { appOf } from './app.ts'
 import { type Authenticate, callerOf } from './caller.ts'
 import { Calls } from './calls.ts'
 import type { Exchange, Place } from './exchange.ts'
+import { Forward, type ForwardOptions } from './forward.ts'
 import { InProgress } from './in-progress.ts'
 import { type Listening, listenOnInherited, listenOnSocket, listenOnTcp, type TcpOptions } from './listen.ts'
 import { type Log, logOf } from './log.ts'
 import { Metrics } from './metrics.ts'
-import { Outside } from './outside.ts'
+import { Node, type SharedLedger } from './node.ts'
+import { nothingOutside, Outside } from './outside.ts'
 import { bytesOf, invalid, notBegun, unparsed, unreadable } from './problem.ts'
 import { Rates } from './rates.ts'
 import { Sweep } from './sweep.ts'
@@ -32,6 +34,8 @@ export interface ServeOptions {
   sweep_s?: number | undefined
   /** Called when no request came for this many seconds. */
   idle?: { after_s: number; ended: () => void } | undefined
+  /** How this node forwards commands, if several nodes share the ledger. */
+  forward?: (ForwardOptions & { url?: string | undefined }) | undefined
 }
 
 /** A running service. It does not close the ledger. */
@@ -58,16 +62,35 @@ export async function serve(ledger: LocalLedger, options: ServeOptions = {}): Pr
 }
 
 /**
+ * Serves a ledger that several nodes share: this process answers reads, and decides commands while it has the seat of the
+ * writer; otherwise it forwards them. Errors: those of `serve`. `close` also gives the seat back.
+ */
+export async function serveNode(shared: SharedLedger, options: ServeOptions = {}): Promise<Service> {
+  const service = new HttpService(shared.follower, options)
+  try {
+    await service.listen(options.listen)
+    await service.share(shared)
+  } catch (error) {
+    await service.close()
+    throw error
+  }
+  return service
+}
+
+/**
  * The service. Its states: starting, open, draining, closed. While it drains, it answers what it accepted and refuses
  * new requests on open connections.
  */
 class HttpService implements Service {
-  readonly #ledger: LocalLedger
+  /** The ledger that answers now. In a node it changes with the writer. */
+  #ledger: LocalLedger
   readonly #options: ServeOptions
   readonly #log: Log
   readonly #metrics: Metrics
-  readonly #outside: Outside
-  readonly #sweep: Sweep
+  readonly #forward: Forward
+  /** What the writer of a ledger does besides answering. */
+  #duties: { outside: Outside; sweep: Sweep } | undefined
+  #node: Node | undefined
   readonly #handle: ReturnType<typeof getRequestListener>
   readonly #inProgress = new InProgress((exchange) => this.#ended(exchange))
   #listening: Listening[] = []
@@ -78,20 +101,23 @@ class HttpService implements Service {
     this.#ledger = ledger
     this.#options = options
     this.#log = logOf(options.log ?? true)
-    this.#sweep = new Sweep(ledger, {
-      failed: (error) => this.#log.warn({ err: error }, 'ending expired leases failed'),
-      millis: (options.sweep_s ?? limits.sweepMillis / 1000) * 1000,
-    })
-    this.#outside = new Outside(ledger, this.#log)
-    this.#metrics = new Metrics(() => this.#figures(), ledger.tally)
-    const authenticate = options.authenticate ?? ((token: string) => ledger.authenticate(token))
-    const demandsToken = () => (options.socket_auth ?? ledger.settings.socket_auth) === 'token'
+    this.#forward = new Forward(options.forward)
+    this.#metrics = new Metrics(
+      () => this.#figures(),
+      () => this.#ledger.tally,
+    )
+    const authenticate = options.authenticate ?? ((token: string) => this.#ledger.authenticate(token))
+    const demandsToken = () => (options.socket_auth ?? this.#ledger.settings.socket_auth) === 'token'
+    const ledgerNow = () => this.#ledger
     const app = appOf({
       begin: (exchange, kind) => this.#inProgress.move(exchange, kind),
       callerOf: (exchange) => callerOf(exchange, { authenticate, demandsToken: demandsToken() }),
-      calls: new Calls(ledger, new Rates(options.calls_per_second)),
+      calls: new Calls(ledgerNow, new Rates(options.calls_per_second)),
       exchangeOf: ({ outgoing }) => this.#inProgress.of(outgoing as ServerResponse),
-      ledger,
+      forward: this.#forward,
+      get ledger() {
+        return ledgerNow()
+      },
       metrics: this.#metrics,
       readiness: () => this.#readiness(),
     })
@@ -118,8 +144,41 @@ class HttpService implements Service {
         this.#accept(incoming, outgoing, place).sendProblem(invalid('the header Expect can only be 100-continue'))
       })
     }
+    if (!this.#ledger.isSnapshot) this.#takeDuties()
     this.#restIdle()
     this.#log.info({ socket: this.socket, url: this.url }, 'serving')
+  }
+
+  /** Takes part in a ledger that several nodes share. Called once, after `listen`. */
+  async share(shared: SharedLedger): Promise<void> {
+    this.#forward.to(undefined)
+    const url = this.#options.forward?.url ?? this.url
+    const serve = (ledger: LocalLedger) => this.#serve(ledger)
+    this.#node = new Node({ forward: this.#forward, log: this.#log, serve, shared, url })
+    await this.#node.start()
+  }
+
+  /** Answers from another ledger from now on. Streams end, and their readers go on where they were. */
+  async #serve(ledger: LocalLedger): Promise<void> {
+    await this.#leaveDuties()
+    this.#ledger = ledger
+    this.#inProgress.endStreams()
+    if (!ledger.isSnapshot) this.#takeDuties()
+  }
+
+  #takeDuties(): void {
+    const sweep = new Sweep(this.#ledger, {
+      failed: (error) => this.#log.warn({ err: error }, 'ending expired leases failed'),
+      millis: (this.#options.sweep_s ?? limits.sweepMillis / 1000) * 1000,
+    })
+    this.#duties = { outside: new Outside(this.#ledger, this.#log), sweep }
+    this.#metrics.observe(this.#ledger.tally)
+  }
+
+  async #leaveDuties(): Promise<void> {
+    const { outside, sweep } = this.#duties ?? {}
+    this.#duties = undefined
+    await Promise.all([sweep?.stop(), outside?.stop()])
   }
 
   get socket(): string | undefined {
@@ -147,7 +206,9 @@ class HttpService implements Service {
     // Connections without a request, and those whose client does not read its answer.
     for (const { server } of this.#listening) server.closeAllConnections()
     await Promise.all(ended)
-    await Promise.all([this.#sweep.stop(), this.#outside.stop()])
+    await this.#leaveDuties()
+    await this.#node?.close()
+    await this.#forward.close()
     for (const { remove } of this.#listening) remove()
   }
 
@@ -205,7 +266,7 @@ class HttpService implements Service {
   async #readiness() {
     const figures = await this.#figures()
     const is_draining = this.#closed !== undefined
-    const ready = figures.is_writable && !figures.is_forked && !is_draining
+    const ready = figures.is_writable && !figures.is_forked && !is_draining && this.#forward.isReady
     return { ready, is_draining, ...figures }
   }
 
@@ -213,8 +274,9 @@ class HttpService implements Service {
     const { events, lines, requests, waiting } = this.#inProgress.counts
     return {
       ...(await this.#ledger.figures()),
-      ...this.#outside.figures,
-      leases_active: this.#sweep.held,
+      ...(this.#duties?.outside.figures ?? nothingOutside),
+      is_writer: this.#forward.isHere,
+      leases_active: this.#duties?.sweep.held ?? 0,
       requests_in_flight: requests,
       sse_clients: events,
       streams: events + lines,
