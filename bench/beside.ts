@@ -73,7 +73,7 @@ function hold(root: string, name: string, leaseSeconds: number) {
 
 const exportWords = (file: string, entries: number) => [
   ...['export', 'create', '--range', `0..${entries - 1}`, '--out', file, '--reason', 'measured'],
-  ...['--lane', 'EXPORT_CASE_DATA', '--role', 'ATTORNEY_ADMIN', '--scope', 'case_id=CASE-1'],
+  ...['--lane', 'release', '--role', 'operator', '--scope', 'case_id=CASE-1'],
 ]
 
 /** Runs acquire and release commands, one after another, while other work runs. */

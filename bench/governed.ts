@@ -1,6 +1,6 @@
 import type { Ledger } from '../src/index.ts'
 
-const of = { lane_id: 'TOOL_INTERVIEW_CAPTURE', role_id: 'INTERVIEW_AGENT' }
+const of = { lane_id: 'shell', role_id: 'agent' }
 
 /**
  * Puts the shipped policy in force and starts an orchestrator. Returns a function that starts tool-call runs below it.
@@ -26,8 +26,8 @@ export async function treeOfRuns(ledger: Ledger, { case_id, run_id: above }: { c
     tool: (run_id: string) => ({
       action_type: 'tool_call' as const,
       lane_id: of.lane_id,
-      scope: { case_id, client_session_id: 'session-1', run_id },
-      target: { name: 'transcription.run' },
+      scope: { case_id, run_id },
+      target: { name: 'test.unit' },
     }),
   }
 }

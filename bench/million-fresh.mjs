@@ -126,8 +126,8 @@ const steps = {
         await ledger.exports.create({
           actor: human,
           file,
-          lane_id: 'EXPORT_CASE_DATA',
-          role_id: 'ATTORNEY_ADMIN',
+          lane_id: 'release',
+          role_id: 'operator',
           scope: { case_id: 'CASE-0', export_reason: 'measured' },
           select: { run_id: 'run_above_0' },
           size,

@@ -53,7 +53,7 @@ const walks: { what: string; at_most: number; call: (of: Ledger, time: number) =
       at_most: 45,
       call: async ({ exports }, time) => {
         const scope = { case_id: 'CASE-1', export_reason: 'asked' }
-        const lane = { lane_id: 'EXPORT_CASE_DATA', role_id: 'ATTORNEY_ADMIN', scope }
+        const lane = { lane_id: 'release', role_id: 'operator', scope }
         const file = join(folder, `bundle-${time}.tar.gz`)
         return () => exports.create({ actor, file, ...lane, select: { lock: 'name-1' } })
       },

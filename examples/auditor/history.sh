@@ -3,6 +3,9 @@
 set -eu
 here=$(cd "$(dirname "$0")" && pwd)
 
+# The policy of a law firm, which "init" puts in force.
+mkdir -p contract/v1
+cp -R "$here/../policy/case-work" contract/v1/policy
 lockstep init > /dev/null
 lockstep head --signed > checkpoint.txt
 

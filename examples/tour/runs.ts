@@ -2,9 +2,9 @@ import { join } from 'node:path'
 import { check, pick, root, run, runAround, title } from './steps.ts'
 
 const orchestrator = 'run_case17'
-const agent = 'run_interview1'
+const agent = 'run_coding1'
 const as = ['--actor', 'agent-3']
-const lane = ['--lane', 'TOOL_INTERVIEW_CAPTURE', '--role', 'INTERVIEW_AGENT']
+const lane = ['--lane', 'shell', '--role', 'agent']
 
 /** The tour's steps about governed runs. */
 export function governedRuns(): void {
@@ -33,25 +33,22 @@ function startTree(): void {
 
 function callTools(): void {
   title('9. One run for each tool call: a call that the lane does not allow never starts')
-  const heard = runAround(execWords('run_tool_01', 'transcription.run'), '"transcribed"')
-  check(heard.startsWith('transcribed'), 'the allowed command ran')
-  const denied = runAround(execWords('run_tool_02', 'mail.send'), '"sent"', 4)
-  check(
-    denied.includes('lane:TOOL_INTERVIEW_CAPTURE/tools') && !denied.includes('sent'),
-    'a rule denied the other command',
-  )
+  const said = runAround(execWords('run_tool_01', 'test.unit'), '"tested"')
+  check(said.startsWith('tested'), 'the allowed command ran')
+  const denied = runAround(execWords('run_tool_02', 'deploy.now'), '"deployed"', 4)
+  check(denied.includes('lane:shell/tools') && !denied.includes('deployed'), 'a rule denied the other command')
 }
 
 function retryFailed(): void {
   title('10. A failed call stays on record, and its retry is a new run')
-  runAround(execWords('run_tool_03', 'transcription.run'), 'process.exit(9)', 9)
-  const words = ['--new-run-id', 'run_tool_04', '--reason', 'the recorder answers again']
+  runAround(execWords('run_tool_03', 'test.unit'), 'process.exit(9)', 9)
+  const words = ['--new-run-id', 'run_tool_04', '--reason', 'the test server answers again']
   run([...as, 'run', 'retry', 'run_tool_03', ...words], {
     isKey: true,
     show: pick('run_id', 'parent_run_id', 'metadata'),
   })
   run([...as, 'run', 'start', 'run_tool_04'], { show: pick('run_id', 'status') })
-  run([...as, 'run', 'complete', 'run_tool_04', '--reason', 'transcribed'], {
+  run([...as, 'run', 'complete', 'run_tool_04', '--reason', 'tested'], {
     show: pick('run_id', 'status', 'outcome'),
   })
   const tree = treeLines(run(['run', 'tree', orchestrator], { show: (found) => treeLines(found).join('\n') }))
@@ -65,9 +62,9 @@ function exportTree(): void {
   title('11. The tree of runs as a bundle, which anyone can verify without the ledger')
   const file = join(root, 'case-17.tar.gz')
   const { vkey } = run(['head', '--signed'], { show: pick('vkey') })
-  const governed = ['--lane', 'EXPORT_CASE_DATA', '--role', 'ATTORNEY_ADMIN', '--reason', 'asked for']
+  const governed = ['--lane', 'release', '--role', 'operator', '--reason', 'asked for']
   const scope = ['--scope', 'case_id=CASE-17']
-  run(['--actor', 'human:counsel', 'export', 'create', '--run', orchestrator, '--out', file, ...governed, ...scope], {
+  run(['--actor', 'human:ana', 'export', 'create', '--run', orchestrator, '--out', file, ...governed, ...scope], {
     show: pick('file', 'run_id'),
   })
   const verified = run(['export', 'verify', file, '--key', String(vkey)], {
@@ -78,8 +75,7 @@ function exportTree(): void {
 }
 
 function execWords(runId: string, tool: string): string[] {
-  const scope = ['--case', 'CASE-17', '--scope', 'client_session_id=s-1']
-  return [...as, 'run', 'exec', '--parent', agent, '--run-id', runId, ...lane, ...scope, '--tool', tool]
+  return [...as, 'run', 'exec', '--parent', agent, '--run-id', runId, ...lane, '--tool', tool]
 }
 
 type Tree = { children?: Tree[]; run?: { run_id: string; run_kind: string; status: string } }

@@ -10,7 +10,7 @@ import { type Given, local, noun, text, texts, toggle, verb } from './verb.ts'
 export function exportCommand(asked?: string): Command {
   const verbs = { approve: approveVerb, create: createVerb, show: showVerb, verify: verifyVerb }
   return noun('export', verbs, asked, [
-    'lockstep export create --case CASE-17 --out case-17.tar.gz --lane EXPORT_CASE_DATA --role ATTORNEY_ADMIN --reason discovery',
+    'lockstep export create --case CASE-17 --out case-17.tar.gz --lane release --role operator --reason discovery',
     'lockstep export verify case-17.tar.gz --key "$(cat key-from-elsewhere.pub)"',
   ])
 }
@@ -91,8 +91,8 @@ function createVerb(): Command {
       `package  ${bundle.integrity.package_hash_sha256}`,
     ],
     examples: [
-      'lockstep export create --run run_draft1 --out x1.tar.gz --lane EXPORT_CASE_DATA --role ATTORNEY_ADMIN --scope case_id=CASE-17 --reason "asked for"',
-      'lockstep export create --case CASE-17 --out case-17.tar.gz --lane EXPORT_CASE_DATA --role ATTORNEY_ADMIN --reason discovery',
+      'lockstep export create --run run_draft1 --out x1.tar.gz --lane release --role operator --scope case_id=CASE-17 --reason "asked for"',
+      'lockstep export create --case CASE-17 --out case-17.tar.gz --lane release --role operator --reason discovery',
     ],
   })
 }

@@ -69,8 +69,8 @@ function explainVerb(): Command {
     lines: decidedLines,
     exit: exitOf,
     examples: [
-      'lockstep policy explain --kind db_write --role INTAKE_AGENT --action db_write --lane WRITE_INTAKE_ARTIFACTS --target transcripts --mode append --case CASE-17 --scope case_id=CASE-17 --scope run_id=run_draft1',
-      'lockstep policy explain --run-id run_draft1 --action tool_call --lane TOOL_INTERVIEW_CAPTURE --target dictation.start --scope case_id=CASE-17 --scope client_session_id=s-1 --scope run_id=run_draft1',
+      'lockstep policy explain --kind db_write --role agent --action db_write --lane edit --target agent_notes --mode append --scope run_id=run_draft1',
+      'lockstep policy explain --run-id run_draft1 --action tool_call --lane shell --target test.unit --scope run_id=run_draft1',
     ],
   })
 }

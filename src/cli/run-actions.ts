@@ -32,8 +32,8 @@ export function authorizeVerb(): Command {
     lines: decidedLines,
     exit: exitOf,
     examples: [
-      'lockstep run authorize run_draft1 --action tool_call --lane TOOL_INTERVIEW_CAPTURE --target dictation.start --scope case_id=CASE-17 --scope client_session_id=s-1 --scope run_id=run_draft1',
-      'lockstep run authorize run_draft2 --action db_write --lane WRITE_INTAKE_ARTIFACTS --target transcripts --mode append --scope case_id=CASE-17 --scope run_id=run_draft2',
+      'lockstep run authorize run_draft1 --action tool_call --lane shell --target test.unit --scope run_id=run_draft1',
+      'lockstep run authorize run_draft2 --action db_write --lane edit --target agent_notes --mode append --scope run_id=run_draft2',
     ],
   })
 }

@@ -76,8 +76,8 @@ export function execCommand(): Command {
     })
   return examples(
     command,
-    'lockstep run exec --parent run_draft1 --lane TOOL_INTERVIEW_CAPTURE --tool transcription.run --role INTERVIEW_AGENT --case CASE-17 --scope client_session_id=s-1 -- ./transcribe a.wav',
-    'lockstep run exec --lane TOOL_INTERVIEW_CAPTURE --tool dictation.start --role INTERVIEW_AGENT --case CASE-17 --scope client_session_id=s-1 --timeout 10m -- rec',
+    'lockstep run exec --parent run_draft1 --lane shell --tool test.unit --role agent -- npm test',
+    'lockstep run exec --lane shell --tool build.all --role agent --timeout 10m -- make',
   )
 }
 

@@ -51,7 +51,7 @@ function createVerb(): Command {
     lines: runLines,
     examples: [
       'lockstep run create --kind orchestrator --case CASE-17',
-      'lockstep run create --kind tool_gateway --parent run_draft1 --lane TOOL_INTERVIEW_CAPTURE --role INTERVIEW_AGENT',
+      'lockstep run create --kind tool_gateway --parent run_draft1 --lane shell --role agent',
     ],
   })
 }

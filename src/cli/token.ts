@@ -23,7 +23,7 @@ function createVerb(): Command {
       '--actor is the actor of the token.',
     lines: createdLines,
     examples: [
-      'lockstep token create --actor agent-7 --type agent --grant agent --role INTAKE_AGENT --expires 30d',
+      'lockstep token create --actor agent-7 --type agent --grant agent --role agent --expires 30d',
       'lockstep token create --actor BECCA --type human --grant authority --json | jq -r .secret',
     ],
   })

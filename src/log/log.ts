@@ -46,6 +46,8 @@ export type Cursors = Record<string, number>
 /** The number of durable entries, the root of their tree, and the reactors' cursors. */
 export interface Head {
   cursors: Cursors
+  /** How often the right to write has changed hands. Absent in an engine that only one process can have open. */
+  epoch?: number
   root: Uint8Array
   size: number
 }
@@ -173,6 +175,8 @@ export interface Log extends LogReader {
     writes: readonly (ErasedWrite | ViewWrite)[],
     cursors: Cursors,
   ): Promise<Appended>
+  /** Takes in what others have appended. Resolves with the newest head. */
+  follow(): Promise<Head>
   /** Makes cursors durable without an entry. */
   keepCursors(cursors: Cursors): Promise<void>
   /**

@@ -3,7 +3,7 @@ import { join, resolve } from 'node:path'
 import { layoutOf } from '../disk/layout.ts'
 import { lockFileName } from '../domain/lock/lock-file.ts'
 import { systemCodeOf } from '../errors.ts'
-import { readHeadFile } from '../log/level/open/head-file.ts'
+import { readHeadFile } from '../log/head-file.ts'
 
 /**
  * Detects that another process appended to the ledger, without opening the ledger. A process that appends refreshes

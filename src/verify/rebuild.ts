@@ -138,7 +138,9 @@ export class StateToBe {
       this.#changed.has(key)
         ? this.#changed.get(key)
         : this.#log.generations.get(this.#generation, { view: 'state', key })
-    const changes = changesOf(entry, before, (digest) => JSON.parse(this.#log.objects.text(digest)))
+    const changes = changesOf(entry, before, (digest) =>
+      JSON.parse(String(this.#log.get({ view: 'object', key: digest }))),
+    )
     for (const [key, row] of changes) this.#changed.set(key, row)
   }
 

@@ -1,4 +1,5 @@
 import { openLedger } from '../../src/open.ts'
+import { caseWork } from '../support/case-work.ts'
 import type { ApiFactory } from './stage.ts'
 
 /** A ledger in memory whose every load answers one turn of the event loop later. */
@@ -13,5 +14,6 @@ export const memoryFactory: ApiFactory = async ({ actor, config, dir, now }) => 
     policy: false,
     self_check: true,
   })
+  caseWork(dir)
   return { ledger: ledger, close: () => ledger.close() }
 }

@@ -7,6 +7,7 @@ import { openStore } from '../../src/log/level/store.ts'
 import type { ExportTrust } from '../../src/nouns/exports/export-verify.ts'
 import { openLedger } from '../../src/open.ts'
 import { human } from '../support/approvals.ts'
+import { openWithCaseWork } from '../support/case-work.ts'
 import { governed } from '../support/exports.ts'
 import { copyLedger, temporaryRoot, testActor } from '../support/ledger.ts'
 import { editConfig } from '../support/scene.ts'
@@ -35,7 +36,7 @@ export async function attackScene(): Promise<AttackScene> {
   const [root, earlier, folder] = [temporaryRoot(), temporaryRoot(), temporaryRoot()]
   const open = () => openLedger({ actor: testActor, dir: root })
   const strict = { exports: { approvals_required: ['attorney_admin'] } }
-  const made = await openLedger({ actor: testActor, config: strict, create: true, dir: root, policy: true })
+  const made = await openWithCaseWork({ actor: testActor, config: strict, dir: root })
   await runOfCase(made, 'run_first_1')
   const olderBundle = await exported(made, join(folder, 'older.tar.gz'))
   await made.close()

@@ -4,6 +4,7 @@ import { join } from 'node:path'
 import { suite } from 'uvu'
 import { equal, is, match } from 'uvu/assert'
 import { root as projectRoot } from '../runner.ts'
+import { caseWork } from '../support/case-work.ts'
 import { lockstep } from '../support/command.ts'
 import { endsWithVerify, temporaryRoot } from '../support/ledger.ts'
 import { isAlive, isGone, type Run, tellsSignals, until, watch, withOpen } from './supervise.ts'
@@ -19,7 +20,7 @@ const isLinux = process.platform === 'linux'
 
 /** Each verb in one ledger, which is verified at the end. */
 async function underEach(work: (words: string[], root: string, verb: string) => Promise<void>): Promise<void> {
-  const root = temporaryRoot()
+  const root = caseWork(temporaryRoot())
   is((await lockstep(['--dir', root, 'init', root])).status, 0)
   for (const [verb, words] of Object.entries(verbs)) {
     await work([process.execPath, main, '--dir', root, ...words, '--'], root, verb)

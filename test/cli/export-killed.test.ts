@@ -5,9 +5,9 @@ import { join } from 'node:path'
 import { pathToFileURL } from 'node:url'
 import { suite } from 'uvu'
 import { equal, is } from 'uvu/assert'
-import { openLedger } from '../../src/open.ts'
 import { until } from '../ledger/stage.ts'
 import { root as project } from '../runner.ts'
+import { openWithCaseWork } from '../support/case-work.ts'
 import { lockstep } from '../support/command.ts'
 import { endsWithVerify, temporaryRoot, testActor } from '../support/ledger.ts'
 
@@ -21,7 +21,7 @@ const words = (file: string) => [
 
 async function ledgerOf(size: number): Promise<string> {
   const root = temporaryRoot()
-  const ledger = await openLedger({ dir: root, create: true, actor: testActor })
+  const ledger = await openWithCaseWork({ dir: root, actor: testActor })
   const event = { action_type: 'system', outcome: 'success' } as const
   await ledger.audit.append({ events: Array.from({ length: size - (await ledger.head.get()).size }, () => event) })
   await ledger.close()

@@ -7,6 +7,7 @@ import * as assert from 'uvu/assert'
 import { auditEventSchema } from '../../src/domain/audit/audit-event.ts'
 import { exportBundleSchema } from '../../src/domain/export/bundle.ts'
 import { root as projectRoot } from '../runner.ts'
+import { caseWork } from '../support/case-work.ts'
 import { type Ended, lockstep } from '../support/command.ts'
 import { endsWithVerify, temporaryRoot } from '../support/ledger.ts'
 import { configure } from '../support/scene.ts'
@@ -20,7 +21,7 @@ type Call = (status: number, words: string[], stdin?: string) => Promise<Ended['
 /** A ledger made by `lockstep init`, worked on by processes of their own, and verified at the end. */
 function of(title: string, work: (call: Call, root: string) => Promise<void>): void {
   commands(title, async () => {
-    const root = temporaryRoot()
+    const root = caseWork(temporaryRoot())
     await work(async (status, words, stdin) => {
       const ended = await lockstep(['--dir', root, ...words], stdin === undefined ? {} : { stdin })
       assert.is(ended.status, status, `${words.join(' ')}: ${ended.stdout}${ended.stderr}`)

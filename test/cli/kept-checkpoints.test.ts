@@ -3,6 +3,7 @@ import { join } from 'node:path'
 import { suite } from 'uvu'
 import { equal, is, match, ok } from 'uvu/assert'
 import { verifyGrowth } from '../../src/verify.ts'
+import { caseWork } from '../support/case-work.ts'
 import { lockstep } from '../support/command.ts'
 import { endsWithVerify, temporaryRoot } from '../support/ledger.ts'
 
@@ -12,7 +13,7 @@ type Growth = { file: string; from: number; proof: string[]; to: number }
 
 /** A ledger with three kept checkpoints, and commands in it. */
 async function ledgerWithKept() {
-  const root = temporaryRoot()
+  const root = caseWork(temporaryRoot())
   const elsewhere = temporaryRoot()
   const place = (name: string) => join(elsewhere, name)
   const run = (...words: string[]) => lockstep(['--dir', root, ...words])

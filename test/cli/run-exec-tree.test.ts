@@ -5,8 +5,8 @@ import { join } from 'node:path'
 import { suite } from 'uvu'
 import { equal, is, match } from 'uvu/assert'
 import { userActor } from '../../src/disk/user.ts'
-import { openLedger } from '../../src/open.ts'
 import { root as projectRoot } from '../runner.ts'
+import { openWithCaseWork } from '../support/case-work.ts'
 import { lockstep } from '../support/command.ts'
 import { endsWithVerify, temporaryRoot } from '../support/ledger.ts'
 import { isAlive, pidAfter, watch, withOpen } from './supervise.ts'
@@ -20,7 +20,7 @@ const obedient = 'sleep 100 & echo far $!; echo ready $$; wait'
 /** A ledger with a running root that has a case and a correlation id. */
 async function withRoot(work: (root: string) => Promise<void>): Promise<void> {
   const root = temporaryRoot()
-  const ledger = await openLedger({ actor: userActor(), create: true, dir: root })
+  const ledger = await openWithCaseWork({ actor: userActor(), dir: root })
   const run_id = 'run_root1'
   await ledger.runs.create({ case_id: 'CASE-17', correlation_id: 'request-1', run_id, run_kind: 'orchestrator' })
   await ledger.runs.start({ run_id })

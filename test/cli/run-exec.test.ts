@@ -5,6 +5,7 @@ import { suite } from 'uvu'
 import { equal, is, match } from 'uvu/assert'
 import { userActor } from '../../src/disk/user.ts'
 import { root as projectRoot } from '../runner.ts'
+import { caseWork } from '../support/case-work.ts'
 import { lockstep } from '../support/command.ts'
 import { endsWithVerify, temporaryRoot } from '../support/ledger.ts'
 import { isAlive, isGone, pidAfter, type Run, until, watch, withOpen } from './supervise.ts'
@@ -26,7 +27,7 @@ function atWork(
   work: (at: { ran: Run; pids: number[]; root: string }) => Promise<void>,
 ): void {
   exec(title, async () => {
-    const root = temporaryRoot()
+    const root = caseWork(temporaryRoot())
     is((await lockstep(['--dir', root, 'init', root])).status, 0)
     const words = ['--dir', root, 'run', 'exec', '--run-id', 'run_exec_1', ...of, ...scope, ...options]
     // Without a terminal, whatever the tests are run from.
@@ -39,7 +40,7 @@ function atWork(
 }
 
 exec('on a terminal leaves Ctrl-C to the command; a TERM after it ends the command with all it started', async () => {
-  const root = temporaryRoot()
+  const root = caseWork(temporaryRoot())
   is((await lockstep(['--dir', root, 'init', root])).status, 0)
   const command = `stty -onlcr; echo parent $PPID; trap 'echo heard' INT; ${obstinate}`
   const words = ['--dir', root, 'run', 'exec', '--run-id', 'run_exec_1', ...of, ...scope, '--grace', '1']
@@ -71,7 +72,7 @@ const endOf = (root: string) =>
   })
 
 exec('can be further away than one timer can count; a wait of lock run ends within a day', async () => {
-  const root = temporaryRoot()
+  const root = caseWork(temporaryRoot())
   is((await lockstep(['--dir', root, 'init', root])).status, 0)
   const command = ['--', 'sh', '-c', 'sleep 0.3']
   const executed = ['run', 'exec', ...of, ...scope, '--timeout', '1000h', '--grace', '1000h', ...command]

@@ -2,7 +2,7 @@
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
 import { runRecordSchema } from '../../src/domain/run/run-record.ts'
-import { openLedger } from '../../src/open.ts'
+import { openWithCaseWork } from '../support/case-work.ts'
 import { lockstep, lockstepTogether } from '../support/command.ts'
 import { endsWithVerify, temporaryRoot } from '../support/ledger.ts'
 import { put } from '../support/scene.ts'
@@ -19,7 +19,7 @@ function governed(title: string, work: (call: Call, root: string) => Promise<voi
       assert.is(ended.status, status, `${words.join(' ')}: ${ended.stdout}${ended.stderr}`)
       return ended.json
     }
-    await (await openLedger({ dir: root, create: true })).close()
+    await (await openWithCaseWork({ dir: root })).close()
     await work(call, root)
     await endsWithVerify(root)
   })

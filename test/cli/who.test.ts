@@ -5,6 +5,7 @@ import { equal, is, match, not, ok } from 'uvu/assert'
 import { openLedger } from '../../src/open.ts'
 import { serve } from '../../src/service/serve.ts'
 import { root as project } from '../runner.ts'
+import { caseWork } from '../support/case-work.ts'
 import { type CommandOptions, type Ended, lockstep } from '../support/command.ts'
 import { endsWithVerify, temporaryRoot } from '../support/ledger.ts'
 
@@ -24,7 +25,7 @@ interface Stage {
 }
 
 async function inLedger(work: (stage: Stage) => Promise<void>): Promise<void> {
-  const dir = temporaryRoot()
+  const dir = caseWork(temporaryRoot())
   const run: Stage['run'] = async (words, options) => {
     const ended = await lockstep(words, { cwd: dir, ...options })
     is(ended.status, 0, `${words.join(' ')}: ${ended.stdout}${ended.stderr}`)

@@ -6,6 +6,7 @@ import { connect } from '../../src/client.ts'
 import { createLedger } from '../../src/nouns/create.ts'
 import { until } from '../ledger/stage.ts'
 import { root as packageRoot } from '../runner.ts'
+import { caseWork } from '../support/case-work.ts'
 import { endsWithVerify, temporaryRoot, testActor } from '../support/ledger.ts'
 import { asPlainError } from '../support/scene.ts'
 
@@ -23,6 +24,7 @@ export function withServiceProcess(work: (service: ServiceProcess) => Promise<vo
   return async () => {
     const root = temporaryRoot()
     await createLedger({ dir: root, actor: testActor, policy: false })
+    caseWork(root)
     let child: ChildProcess | undefined
     const start = async () => {
       const words = [join(packageRoot, 'dist/cli/main.js'), 'serve', '--dir', root]

@@ -2,13 +2,13 @@ import { readFileSync } from 'node:fs'
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
 import { readPolicy } from '../../src/files/policy/policy-file.ts'
-import { laneTable, roleTable, shippedFiles, shippedPolicy } from '../support/policy-tables.ts'
+import { caseWorkFiles, caseWorkPolicy, laneTable, roleTable } from '../support/policy-tables.ts'
 
-const test = suite('the policy of Contract v1')
+const test = suite('the policy for case work')
 
 for (const row of laneTable) {
   test(`${row.lane} is what the rulings say`, () => {
-    const lane = shippedPolicy().lanes.get(row.lane)
+    const lane = caseWorkPolicy().lanes.get(row.lane)
     if (lane === undefined) throw new Error(`there is no ${row.lane}`)
     const { allowed_actions, allowed_callers, audit, purpose, scope } = lane
     assert.ok(purpose)
@@ -27,13 +27,13 @@ for (const row of laneTable) {
 
 test('has exactly these lanes', () => {
   assert.equal(
-    [...shippedPolicy().lanes.keys()],
+    [...caseWorkPolicy().lanes.keys()],
     laneTable.map(({ lane }) => lane),
   )
 })
 
 test('has the roles of the rulings, each with its lanes', () => {
-  const roles = [...shippedPolicy().roles.values()]
+  const roles = [...caseWorkPolicy().roles.values()]
   assert.equal(
     roles.map((role) => [role.role_id, role.class]),
     Object.entries(roleTable),
@@ -46,7 +46,7 @@ test('has the roles of the rulings, each with its lanes', () => {
 
 test('has no findings of the linter', () => {
   const file = (path: string) => ({ file: path, bytes: readFileSync(path) })
-  const read = readPolicy({ lanes: file(shippedFiles.lanes), roles: file(shippedFiles.roles) })
+  const read = readPolicy({ lanes: file(caseWorkFiles.lanes), roles: file(caseWorkFiles.roles) })
   assert.equal('findings' in read ? read.findings : read.problems, [])
 })
 

@@ -3,11 +3,11 @@ import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
 import { authorize, authorizeStart } from '../../src/domain/policy/authorize.ts'
 import type { Policy } from '../../src/domain/policy/policy.ts'
-import { laneTable, policyOfTexts, type roleTable, shippedFiles } from '../support/policy-tables.ts'
+import { caseWorkFiles, laneTable, policyOfTexts, type roleTable } from '../support/policy-tables.ts'
 import { actionsOf, type Question, questionOf, sanitized, withAction, withRun, withScope } from './questions.ts'
 
 const test = suite('authorize, beyond the shipped policy')
-const texts = { lanes: readFileSync(shippedFiles.lanes, 'utf8'), roles: readFileSync(shippedFiles.roles, 'utf8') }
+const texts = { lanes: readFileSync(caseWorkFiles.lanes, 'utf8'), roles: readFileSync(caseWorkFiles.roles, 'utf8') }
 
 /** The first action of a lane by its first role, allowed as it stands. */
 function allowedIn(lane: string): Question {

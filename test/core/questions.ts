@@ -3,9 +3,9 @@ import type { RunFacts } from '../../src/domain/policy/checks.ts'
 import type { Policy } from '../../src/domain/policy/policy.ts'
 import type { ArtifactRef } from '../../src/kernel/artifact-ref.ts'
 import type { RunKind } from '../../src/kernel/vocabulary.ts'
-import { type LaneRow, roleTable, shippedPolicy } from '../support/policy-tables.ts'
+import { caseWorkPolicy, type LaneRow, roleTable } from '../support/policy-tables.ts'
 
-export const policy = shippedPolicy()
+export const policy = caseWorkPolicy()
 
 export interface Question {
   action: Action

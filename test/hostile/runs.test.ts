@@ -2,7 +2,7 @@ import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
 import { type Code, LockstepError } from '../../src/errors.ts'
 import type { LocalLedger } from '../../src/ledger.ts'
-import { openLedger } from '../../src/open.ts'
+import { openWithCaseWork } from '../support/case-work.ts'
 import { endsWithVerify, temporaryRoot, testActor } from '../support/ledger.ts'
 import { newest } from '../support/newest.ts'
 
@@ -159,7 +159,7 @@ let root = ''
 
 hostile.before(async () => {
   root = temporaryRoot()
-  const ledger = await openLedger({ dir: root, create: true, actor: testActor, self_check: true })
+  const ledger = await openWithCaseWork({ dir: root, actor: testActor, self_check: true })
   const { runs } = ledger
   await runs.create({ ...lane, run_id, run_kind: 'tool_gateway' })
   await runs.start({ run_id })

@@ -8,6 +8,7 @@ import type { Entry } from '../../src/kernel/entry.ts'
 import type { Actor } from '../../src/kernel/ids.ts'
 import { EntryVerification } from '../../src/verify/verify-entries.ts'
 import { dictation } from '../core/run/world.ts'
+import { openWithCaseWork } from '../support/case-work.ts'
 import { lastOf, typesAppended } from '../support/entries.ts'
 import { endsWithVerify, temporaryRoot, testActor } from '../support/ledger.ts'
 import { asPlainError, editConfig } from '../support/scene.ts'
@@ -28,7 +29,8 @@ interface Stage {
 function at(title: string, work: (stage: Stage) => Promise<void>, config: Record<string, unknown> = {}): void {
   configuration(title, async () => {
     const root = temporaryRoot()
-    const open = (create: boolean) => openLedger({ actor: testActor, config, create, dir: root, self_check: true })
+    const options = { actor: testActor, config, dir: root, self_check: true }
+    const open = (create: boolean) => (create ? openWithCaseWork(options) : openLedger(options))
     const stage: Stage = {
       ledger: await open(true),
       root,

@@ -9,6 +9,7 @@ import type { LocalLedger } from '../../src/ledger.ts'
 import type { BegunExport } from '../../src/nouns/exports/export-plan.ts'
 import { verifyExport } from '../../src/nouns/exports/export-verify.ts'
 import { openLedger } from '../../src/open.ts'
+import { openWithCaseWork } from '../support/case-work.ts'
 import { deadPid } from '../support/deliverable.ts'
 import { endsWithVerify, temporaryRoot, testActor } from '../support/ledger.ts'
 import { asPlainError } from '../support/scene.ts'
@@ -19,7 +20,7 @@ const left = suite('an export whose process died')
 async function leave(steps: (ledger: LocalLedger, begun: BegunExport) => Promise<void>) {
   const [root, folder] = [temporaryRoot(), temporaryRoot()]
   const file = join(folder, 'bundle.tar.gz')
-  const ledger = await openLedger({ dir: root, create: true, actor: testActor })
+  const ledger = await openWithCaseWork({ dir: root, actor: testActor })
   await ledger.audit.append({
     events: Array.from({ length: 20 }, () => ({ action_type: 'system', outcome: 'success' }) as const),
   })

@@ -11,8 +11,8 @@ import { asPlainError, put } from '../support/scene.ts'
 
 const missing = suite('a policy that is not there')
 const operator = { actor_id: 'BECCA', actor_type: 'human' } as const
-const lanes = readFileSync('contract/v1/policy/lanes.yaml', 'utf8')
-const roles = readFileSync('contract/v1/policy/roles.yaml', 'utf8')
+const lanes = readFileSync('examples/policy/case-work/lanes.yaml', 'utf8')
+const roles = readFileSync('examples/policy/case-work/roles.yaml', 'utf8')
 const changed = `${lanes}# changed\n`
 
 /** The places of a policy: the copies of the shipped files, and the root's own folder. */

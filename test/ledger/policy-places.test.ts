@@ -5,7 +5,7 @@ import { equal, is, match } from 'uvu/assert'
 import { settingsOf } from '../../src/backup/write-backup.ts'
 import { layoutOf } from '../../src/disk/layout.ts'
 import type { LocalLedger } from '../../src/ledger.ts'
-import { openLedger } from '../../src/open.ts'
+import { openWithCaseWork } from '../support/case-work.ts'
 import { lastOf, typesAppended } from '../support/entries.ts'
 import { lane, operator, putPolicy, role } from '../support/gated.ts'
 import { codeOf } from '../support/governed-runs.ts'
@@ -24,7 +24,7 @@ const contract = { lanes: 'contract/v1/policy/lanes.yaml', roles: 'contract/v1/p
 function beside(title: string, work: (ledger: LocalLedger, root: string) => Promise<void>): void {
   test(title, async () => {
     const root = temporaryRoot()
-    const ledger = await openLedger({ actor: testActor, create: true, dir: root, self_check: true })
+    const ledger = await openWithCaseWork({ actor: testActor, dir: root, self_check: true })
     try {
       putPolicy(root, loose)
       await work(ledger, root).catch(asPlainError)

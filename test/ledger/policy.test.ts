@@ -1,5 +1,5 @@
 import { execFileSync } from 'node:child_process'
-import { readFileSync, rmSync } from 'node:fs'
+import { existsSync, readFileSync, rmSync } from 'node:fs'
 import { join } from 'node:path'
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
@@ -8,13 +8,14 @@ import { LockstepError } from '../../src/errors.ts'
 import type { LocalLedger } from '../../src/ledger.ts'
 import { openLedger } from '../../src/open.ts'
 import { dictation } from '../core/run/world.ts'
+import { openWithCaseWork } from '../support/case-work.ts'
 import { lastOf, typesAppended } from '../support/entries.ts'
 import { endsWithVerify, temporaryRoot, testActor } from '../support/ledger.ts'
 import { asPlainError, configure, put } from '../support/scene.ts'
 
 const test = suite('policy in force')
-const lanes = readFileSync('contract/v1/policy/lanes.yaml', 'utf8')
-const roles = readFileSync('contract/v1/policy/roles.yaml', 'utf8')
+const lanes = readFileSync('examples/policy/case-work/lanes.yaml', 'utf8')
+const roles = readFileSync('examples/policy/case-work/roles.yaml', 'utf8')
 const operator = { actor_id: 'BECCA', actor_type: 'human' } as const
 const lanesFile = 'contract/v1/policy/lanes.yaml'
 
@@ -27,7 +28,9 @@ function at(
   test(title, async () => {
     const root = temporaryRoot()
     prepare(root)
-    const ledger = await openLedger({ dir: root, actor: testActor, self_check: true, create: true })
+    const options = { dir: root, actor: testActor, self_check: true }
+    const isOwn = existsSync(join(root, lanesFile))
+    const ledger = await (isOwn ? openLedger({ ...options, create: true }) : openWithCaseWork(options))
     try {
       await work(ledger, root).catch(asPlainError)
     } finally {
@@ -64,7 +67,7 @@ async function codeOf(call: Promise<unknown> | (() => unknown)): Promise<string>
 
 const none = () => {}
 
-at('a root without a policy has the shipped one, pinned by its blob id', none, async (ledger, root) => {
+at('a root without a policy has the files in .lockstep, pinned by their blob ids', none, async (ledger, root) => {
   const shown = await ledger.policy.show()
   assert.equal(
     [shown.lanes.file, shown.lanes.source, shown.lanes.on_disk],

@@ -75,7 +75,7 @@ test('is taken once, is shown to all, and is free at once when it was given back
   is(await takeSeat(query, 'l', other), undefined)
   await seat.giveBack()
   throws(() => seat.assertBefore(), refusal)
-  is((await taken(query, other)).epoch, 2)
+  is((await taken(query, other)).epoch, 3)
 })
 
 test('goes to a node that had it before without a wait, and fences its earlier process', async () => {

@@ -3,6 +3,7 @@ import type { ApproveExport, CreatedExport, CreateExport } from '../../src/api/s
 import { LockstepError } from '../../src/errors.ts'
 import type { LocalLedger } from '../../src/ledger.ts'
 import { openLedger } from '../../src/open.ts'
+import { caseWork } from './case-work.ts'
 import { governed } from './exports.ts'
 import { temporaryRoot, testActor, testClock } from './ledger.ts'
 import { asPlainError } from './scene.ts'
@@ -25,7 +26,8 @@ export async function withDesk(config: Record<string, unknown>, work: (desk: Des
   // The first entries have the time of the machine, and the clock of the ledger never goes back.
   const clock = testClock(Date.now() + 60_000)
   const folder = temporaryRoot()
-  const options = { actor: testActor, config, engine: 'memory' as const, now: clock.now, self_check: true }
+  const dir = caseWork(temporaryRoot())
+  const options = { actor: testActor, config, dir, engine: 'memory' as const, now: clock.now, self_check: true }
   const ledger = await openLedger(options)
   let bundles = 0
   const made = (approvals: string[], more: Partial<CreateExport> = {}) => {

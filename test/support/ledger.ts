@@ -5,6 +5,7 @@ import type { Now } from '../../src/kernel/clock.ts'
 import type { LocalLedger } from '../../src/ledger.ts'
 import { type OpenLedgerOptions, openLedger } from '../../src/open.ts'
 import type { Verified } from '../../src/verify/verify.ts'
+import { openWithCaseWork } from './case-work.ts'
 
 const folders: string[] = []
 process.once('exit', () => {
@@ -67,20 +68,20 @@ export const testActor = { actor_id: 'agent-1', actor_type: 'agent' } as const
 
 /**
  * A new ledger in a folder of its own for the time of the work; then it is closed and verified. `self_check` is
- * on, so every append proves that what is stored reads back as what is hashed.
+ * on, so every append proves that what is stored reads back as what is hashed. Its policy is the one for case work,
+ * once the work loads it or if `policy` is set.
  */
 export async function withLedger<T>(
   work: (ledger: LocalLedger, root: string) => Promise<T>,
   options: Omit<OpenLedgerOptions, 'create' | 'dir'> = {},
 ): Promise<T> {
   const root = temporaryRoot()
-  const ledger = await openLedger({
+  const ledger = await openWithCaseWork({
     actor: testActor,
     self_check: true,
     policy: false,
     ...options,
     dir: root,
-    create: true,
   })
   try {
     return await work(ledger, root)

@@ -82,7 +82,10 @@ export const roleTable = {
   ATTORNEY_ADMIN: 'human',
 } as const
 
-export const shippedFiles = { lanes: 'contract/v1/policy/lanes.yaml', roles: 'contract/v1/policy/roles.yaml' }
+export const caseWorkFiles = {
+  lanes: 'examples/policy/case-work/lanes.yaml',
+  roles: 'examples/policy/case-work/roles.yaml',
+}
 
 /** The policy that two texts state. Throws with what is wrong with them. */
 export function policyOfTexts(lanes: string, roles: string): Policy {
@@ -95,7 +98,7 @@ export function policyOfTexts(lanes: string, roles: string): Policy {
   return read.policy
 }
 
-/** The shipped policy, from below the working directory. */
-export function shippedPolicy(): Policy {
-  return policyOfTexts(readFileSync(shippedFiles.lanes, 'utf8'), readFileSync(shippedFiles.roles, 'utf8'))
+/** The case-work policy, from below the working directory. */
+export function caseWorkPolicy(): Policy {
+  return policyOfTexts(readFileSync(caseWorkFiles.lanes, 'utf8'), readFileSync(caseWorkFiles.roles, 'utf8'))
 }

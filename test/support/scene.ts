@@ -10,6 +10,7 @@ import { fingerprint } from '../../src/log/level/files.ts'
 import { writeOwner } from '../../src/log/level/owner/owner.ts'
 import { createLedger } from '../../src/nouns/create.ts'
 import { type OpenLedgerOptions, openLedger } from '../../src/open.ts'
+import { caseWork } from './case-work.ts'
 import { contentOf, type Deliverable, makeDeliverable } from './deliverable.ts'
 import { endsWithVerify, temporaryRoot, testActor, testClock } from './ledger.ts'
 
@@ -53,6 +54,7 @@ export function scene(work: (scene: Scene) => Promise<void>, options: SceneOptio
         },
       })
     await createLedger({ dir: root, actor: testActor, config })
+    caseWork(root)
     // Said as a close says it, so that the first open need not doubt the database and start a process to check it.
     const layout = layoutOf(root)
     writeOwner(layout.owner, { state: 'closed', files: fingerprint(layout.ledger) })

@@ -2,7 +2,7 @@ import type { ArtifactRef } from '../../kernel/artifact-ref.ts'
 import type { PrivilegedAction, RunKind, RunStatus } from '../../kernel/vocabulary.ts'
 import type { Action } from './action.ts'
 import { isPin } from './content.ts'
-import { isPromotionLane, type Lane, type Policy } from './policy.ts'
+import { isPromotionLane, type Lane, type Policy, standsFor } from './policy.ts'
 import { isGiven, isStated } from './stated.ts'
 
 /** The reason of a deny, as one word. */
@@ -100,9 +100,9 @@ export function* checkMediation(run: RunFacts, { action_type }: Action): Generat
   if (mediators[action_type] !== run.run_kind) yield { reason: 'unmediated', rule: `mediation/${action_type}` }
 }
 
-/** Check 5: the lane allows the action, by the exact name of its target. */
+/** Check 5: the lane allows the action, by the name of its target. */
 export function* checkAction(lane: Lane, action: Action): Generator<Failed> {
-  if (action.target.name.toLowerCase() === 'audit_ledger') {
+  if (/(?:^|\.)audit_ledger$/i.test(action.target.name)) {
     yield { reason: 'not_permitted', rule: 'target/audit_ledger' }
   }
   if (action.action_type === 'promotion' && !isPromotionLane(lane)) {
@@ -123,14 +123,15 @@ function isListed({ allowed_actions }: Lane, { action_type, target }: Action): b
   const { reads = [], tools = [], writes = [] } = allowed_actions
   switch (action_type) {
     case 'tool_call':
-      return tools.includes(target.name)
+      return tools.some((tool) => standsFor(tool, target.name))
     case 'export':
-      return target.name.startsWith('export_bundle.') && tools.includes(target.name)
+      // A name such as `export*` is no grant of exports.
+      return tools.some((tool) => tool.startsWith('export_bundle.') && standsFor(tool, target.name))
     case 'db_read':
       return reads.includes(target.name)
     case 'db_write':
     case 'promotion':
-      return writes.some(({ mode, table }) => table === target.name && mode === target.mode)
+      return writes.some(({ mode, table }) => standsFor(table, target.name) && mode === target.mode)
   }
 }
 

@@ -7,6 +7,11 @@ import { type PolicyDocument, type PolicyProblem, problemAt } from './document.t
 const id = z
   .string()
   .regex(/^[A-Za-z][A-Za-z0-9_.-]{0,119}$/, 'must begin with a letter and have at most 120 of A-Z a-z 0-9 _ . -')
+/** The name of a tool or a table, or the beginning of such names before a `*`. */
+const pattern = (name: RegExp, signs: string) =>
+  z.string().regex(name, `must begin with a letter and have at most 120 of ${signs}, and may end in *`)
+const tool = pattern(/^[A-Za-z][A-Za-z0-9_.:-]{0,119}\*?$/, 'A-Z a-z 0-9 _ . : -')
+const table = pattern(/^[A-Za-z][A-Za-z0-9_.-]{0,119}\*?$/, 'A-Z a-z 0-9 _ . -')
 const word = z
   .string()
   .regex(/^[a-z][a-z0-9_]{0,79}$/, 'must begin with a lower-case letter and have at most 80 of a-z 0-9 _')
@@ -29,8 +34,8 @@ const laneSchema = z.strictObject({
   allowed_actions: z.strictObject({
     partial_outputs: z.boolean().optional(),
     reads: listOf(id).optional(),
-    tools: listOf(id).optional(),
-    writes: listOf(z.strictObject({ table: id, mode: word })).optional(),
+    tools: listOf(tool).optional(),
+    writes: listOf(z.strictObject({ table, mode: word })).optional(),
   }),
   scope: z.strictObject({
     requires: listOf(word),
@@ -70,6 +75,17 @@ export function isPromotionLane(lane: Lane): boolean {
 /** Whether a table holds knowledge shared by all cases. The name may have the name of a schema before it. */
 export function isSharedTable(table: string): boolean {
   return /(?:^|\.)shared[_.-]/i.test(table)
+}
+
+/**
+ * Whether a name in a lane stands for a target. A `*` at its end stands for one sign or more, and only for signs of
+ * names. It never reaches a table that holds shared knowledge unless the name before it says so.
+ */
+export function standsFor(listed: string, target: string): boolean {
+  if (!listed.endsWith('*')) return listed === target
+  const start = listed.slice(0, -1)
+  const isLonger = target.length > start.length && target.startsWith(start)
+  return isLonger && /^[A-Za-z0-9_.:-]{1,120}$/.test(target) && (!isSharedTable(target) || isSharedTable(start))
 }
 
 /** Whether a lane takes no raw text: it prohibits raw case text, or it may write shared knowledge. */

@@ -2,13 +2,13 @@ import { LockstepError, messageOf } from '../../errors.ts'
 import type { IndexWrite, LogIndex } from '../log.ts'
 import { unseal } from './rows/codec.ts'
 import * as keys from './rows/keys.ts'
-import type { StoreBatch, StoreReader } from './store.ts'
+import type { PairReader, StoreBatch } from './store.ts'
 import { viewBatch } from './view-write.ts'
 
 /** What the index needs: the log's scans, the generation in force, and a write that takes its turn with the appends. */
 export interface IndexGround {
   generation: () => number
-  scan: StoreReader['scan']
+  scan: PairReader['scan']
   write: (batch: StoreBatch) => Promise<void>
 }
 

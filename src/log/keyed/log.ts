@@ -71,7 +71,11 @@ export class KeyedLog extends KeyedReader implements Log {
     this.#selfCheck = selfCheck
     this.#writes = new WriteQueue(store)
     this.counts = this.#writes.counts
-    this.objects = new Objects(store, (batch) => this.#writes.write(batch))
+    this.objects = new Objects({
+      fetched: () => store,
+      scan: (range) => store.scan(range),
+      write: (batch) => this.#writes.write(batch),
+    })
     this.#head = readHead(store)
     this.#tail = this.#head
     const storedAt = (key: number) => this.get({ view: 'stored', key }) as StoredEntry | undefined
@@ -172,6 +176,10 @@ export class KeyedLog extends KeyedReader implements Log {
     this.#tree.keep(grown)
     this.#head = head
     return { outcome: 'done' }
+  }
+
+  async follow(): Promise<StoredHead> {
+    return this.#head
   }
 
   async keepCursors(cursors: Cursors): Promise<void> {

@@ -1,15 +1,27 @@
 import { hash } from 'node:crypto'
 import { LockstepError } from '../../errors.ts'
+import { after, type Maybe } from '../../kernel/maybe.ts'
 import { corrupt } from '../corrupt.ts'
 import type { LogObjects, Note } from '../log.ts'
 import { decode, encode, seal, unseal } from './rows/codec.ts'
 import * as keys from './rows/keys.ts'
-import type { StoreBatch, StoreReader } from './store.ts'
+import type { PairReader, StoreBatch, StoreReader } from './store.ts'
 
 /** Longer objects are stored in pieces, to keep each write short. */
 const pieceBytes = 192 * 1024
 /** The approximate size of one write of objects. Other writes can run in between. */
 const writeBytes = 256 * 1024
+
+/** The values under keys, at hand. */
+type AtHand = Pick<StoreReader, 'get'>
+
+/** What the objects need: reads of what is stored, and a write that takes its turn with the appends. */
+export interface ObjectsGround {
+  /** Reads of these objects and notes: at once, or once they were fetched. */
+  fetched: (digests: readonly string[], notes?: readonly number[]) => Maybe<AtHand>
+  scan: PairReader['scan']
+  write: (batch: StoreBatch) => Promise<void>
+}
 
 /**
  * Texts stored under their SHA-256. Objects are written before the entry that names them, and each write includes a
@@ -17,34 +29,24 @@ const writeBytes = 256 * 1024
  * objects have no entry.
  */
 export class Objects implements LogObjects {
-  readonly #reader: StoreReader
-  readonly #write: (batch: StoreBatch) => Promise<void>
+  readonly #ground: ObjectsGround
   #notes = 0
 
-  constructor(reader: StoreReader, write: (batch: StoreBatch) => Promise<void>) {
-    this.#reader = reader
-    this.#write = write
+  constructor(ground: ObjectsGround) {
+    this.#ground = ground
   }
 
-  erasedAt(digest: string): number | undefined {
-    return erasedAt(this.#reader, digest)
+  erasedAt(digest: string): Maybe<number | undefined> {
+    return after(this.#ground.fetched([digest]), (reader) => erasedAt(reader, digest))
   }
 
-  missing(digests: readonly string[]): readonly string[] {
-    return digests.filter((digest) => {
-      const key = keys.objectKey(digest, 0)
-      const value = this.#reader.get(key)
-      return value === undefined || isMark(value)
-    })
-  }
-
-  /**
-   * The text of an object.
-   * Errors: OBJECT_ERASED; LEDGER_CORRUPT if it is missing or does not match its digest.
-   * Cost: one read per 192 KiB.
-   */
-  text(digest: string): string {
-    return objectIn(this.#reader, digest)
+  missing(digests: readonly string[]): Maybe<readonly string[]> {
+    return after(this.#ground.fetched(digests), (reader) =>
+      digests.filter((digest) => {
+        const value = reader.get(keys.objectKey(digest, 0))
+        return value === undefined || isMark(value)
+      }),
+    )
   }
 
   /**
@@ -59,18 +61,19 @@ export class Objects implements LogObjects {
       const note = this.#notes
       this.#notes += 1
       const key = keys.noteKey(note)
-      const erased = digests.flatMap((digest) => {
-        const seq = erasedAt(this.#reader, digest)
-        return seq === undefined ? [] : [[digest, seq] as const]
-      })
-      const content: Note = erased.length === 0 ? { digests, size } : { digests, erased, size }
-      batch.puts.push({ key, value: encode(key, content) })
-      notes.push(note)
-      const written = batch
+      const [written, named] = [batch, digests]
       batch = { puts: [], deletes: [] }
       digests = []
       bytes = 0
-      await this.#write(written)
+      const reader = await this.#ground.fetched(named)
+      const erased = named.flatMap((digest) => {
+        const seq = erasedAt(reader, digest)
+        return seq === undefined ? [] : [[digest, seq] as const]
+      })
+      const content: Note = erased.length === 0 ? { digests: named, size } : { digests: named, erased, size }
+      written.puts.push({ key, value: encode(key, content) })
+      notes.push(note)
+      await this.#ground.write(written)
     }
     for (const [digest, text] of objects) {
       for (const { key, value } of piecesOf(digest, text)) {
@@ -87,7 +90,7 @@ export class Objects implements LogObjects {
   /** All notes, oldest first. */
   async notes(): Promise<{ number: number; note: Note }[]> {
     const found: { number: number; note: Note }[] = []
-    for await (const page of this.#reader.scan(keys.ranges.notes)) {
+    for await (const page of this.#ground.scan(keys.ranges.notes)) {
       for (const [key, value] of page) found.push({ number: keys.numberOfNoteKey(key), note: decode<Note>(key, value) })
     }
     this.#notes = Math.max(this.#notes, ...found.map(({ number }) => number + 1))
@@ -95,32 +98,30 @@ export class Objects implements LogObjects {
   }
 
   async drop(digests: readonly string[], notes: readonly number[]): Promise<void> {
-    const before = new Map(notes.flatMap((note) => this.#erasedBefore(note)))
+    const reader = await this.#ground.fetched(digests, notes)
+    const before = new Map(notes.flatMap((note) => erasedBefore(reader, note)))
     const batch: StoreBatch = { puts: [], deletes: notes.map(keys.noteKey) }
     for (const digest of digests) {
       const seq = before.get(digest)
-      if (seq !== undefined) putMark(batch, this.#reader, { digest, seq })
-      else for (const key of piecesAt(this.#reader, digest)) batch.deletes.push(key)
+      if (seq !== undefined) putMark(batch, reader, { digest, seq })
+      else for (const key of piecesAt(reader, digest)) batch.deletes.push(key)
     }
-    await this.#write(batch)
+    await this.#ground.write(batch)
   }
+}
 
-  #erasedBefore(note: number): NonNullable<Note['erased']> {
-    const key = keys.noteKey(note)
-    const value = this.#reader.get(key)
-    return value === undefined ? [] : (decode<Note>(key, value).erased ?? [])
-  }
+/** What a note says was erased before its objects were stored again. */
+function erasedBefore(reader: AtHand, note: number): NonNullable<Note['erased']> {
+  const key = keys.noteKey(note)
+  const value = reader.get(key)
+  return value === undefined ? [] : (decode<Note>(key, value).erased ?? [])
 }
 
 /**
  * Erases an object: a mark with the seq of the entry takes the place of its first piece. So a missing object is told
  * from an erased one with one read. The first byte of a mark occurs in no UTF-8 text.
  */
-export function putMark(
-  batch: StoreBatch,
-  reader: StoreReader,
-  { digest, seq }: { digest: string; seq: number },
-): void {
+export function putMark(batch: StoreBatch, reader: AtHand, { digest, seq }: { digest: string; seq: number }): void {
   const key = keys.objectKey(digest, 0)
   const value = reader.get(key)
   const pieces = (value && markIn(key, value)?.pieces) ?? [...piecesAt(reader, digest)].length
@@ -148,13 +149,13 @@ function markIn(key: Uint8Array, value: Uint8Array): { pieces: number; seq: numb
 }
 
 /** The seq of the entry that records the erasure of an object; undefined if the object is not erased. */
-export function erasedAt(reader: StoreReader, digest: string): number | undefined {
+export function erasedAt(reader: AtHand, digest: string): number | undefined {
   const key = keys.objectKey(digest, 0)
   const value = reader.get(key)
   return value === undefined ? undefined : markIn(key, value)?.seq
 }
 
-function* piecesAt(reader: StoreReader, digest: string): Generator<Uint8Array> {
+function* piecesAt(reader: AtHand, digest: string): Generator<Uint8Array> {
   for (let piece = 0; ; piece += 1) {
     const key = keys.objectKey(digest, piece)
     if (reader.get(key) === undefined) return
@@ -177,7 +178,7 @@ function* piecesOf(digest: string, text: string): Generator<{ key: Uint8Array; v
 }
 
 /** Reads the text with a digest and checks every byte of it. Errors: OBJECT_ERASED, LEDGER_CORRUPT. */
-export function objectIn(reader: StoreReader, digest: string): string {
+export function objectIn(reader: AtHand, digest: string): string {
   const pieces: Uint8Array[] = []
   for (let piece = 0; ; piece += 1) {
     const key = keys.objectKey(digest, piece)

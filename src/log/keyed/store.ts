@@ -1,3 +1,5 @@
+import type { Maybe } from '../../kernel/maybe.ts'
+
 /** An atomic write: either all of it is applied or nothing. */
 export interface StoreBatch {
   puts: { key: Uint8Array; value: Uint8Array }[]
@@ -12,12 +14,12 @@ export interface Range {
 }
 
 /**
- * Read access to the values under keys.
- * Errors: LEDGER_CORRUPT if LevelDB finds damage, LEDGER_UNAVAILABLE if it cannot read, LEDGER_CLOSED.
+ * Read access to the values under keys, in any engine.
+ * Errors: LEDGER_CORRUPT if damage is found, LEDGER_UNAVAILABLE if the store cannot be read, LEDGER_CLOSED.
  */
-export interface StoreReader {
-  /** The value under a key, read synchronously. */
-  get(key: Uint8Array): Uint8Array | undefined
+export interface PairReader {
+  /** The value under a key: at once from a store in this process, as a promise from elsewhere. */
+  get(key: Uint8Array): Maybe<Uint8Array | undefined>
   /** Pages of pairs in key order, as of the moment when the first page is requested. */
   scan(range: Range): AsyncGenerator<[Uint8Array, Uint8Array][]>
   /**
@@ -27,6 +29,17 @@ export interface StoreReader {
    * Cost: a pass over the files.
    */
   checkFiles(): Promise<void>
+}
+
+/** The pairs of an engine at one moment. */
+export interface PairSnapshot extends PairReader {
+  close(): Promise<void>
+}
+
+/** Read access to a store in this process. */
+export interface StoreReader extends PairReader {
+  /** The value under a key, read synchronously. */
+  get(key: Uint8Array): Uint8Array | undefined
 }
 
 /** The content of the store at one moment. Later writes do not affect it. */

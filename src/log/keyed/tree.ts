@@ -1,4 +1,5 @@
 import { LockstepError } from '../../errors.ts'
+import type { Frontier } from '../../merkle/frontier.ts'
 import { frontierAt, growTree, readerOf, type Tile, type TileReader, type Tree, tileWidth } from '../../merkle/tiles.ts'
 import { corrupt, missing } from '../corrupt.ts'
 import { leafHashOfText } from '../leaf.ts'
@@ -41,6 +42,11 @@ export class LogTree {
       if (cause instanceof LockstepError) throw cause
       throw corrupt(`a tile needed to append at size ${size} is missing`, { check: 'tiles' }, cause)
     }
+  }
+
+  /** The frontier of the durable tree. */
+  get frontier(): Frontier {
+    return this.#durable.frontier
   }
 
   /** The durable tiles. The last tile of level 0 comes from memory. */

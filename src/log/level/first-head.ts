@@ -1,8 +1,8 @@
 import type { Layout } from '../../disk/layout.ts'
+import { headPlace } from '../head-file.ts'
 import { Heads } from '../heads.ts'
 import type { Log, TreeHead } from '../log.ts'
 import { signersOf } from '../signer.ts'
-import { headPlace } from './open/head-file.ts'
 
 /**
  * Signs and keeps the first head of a ledger that is being made, so that no ledger is ever without one. `last` is the

@@ -51,7 +51,9 @@ const takeSql = `UPDATE lockstep.head SET epoch = epoch + 1, writer = $2::jsonb,
 const renewSql = `UPDATE lockstep.head SET lease_until = clock_timestamp() + $3::int * interval '1 ms'
  WHERE ledger_id = $1 AND epoch = $2 RETURNING extract(epoch FROM clock_timestamp())::float8 * 1000 AS now_ms`
 
-const giveBackSql = `UPDATE lockstep.head SET lease_until = '-infinity', writer = NULL WHERE ledger_id = $1 AND epoch = $2`
+// The next epoch refuses what this writer has sent and the server has not executed yet.
+const giveBackSql = `UPDATE lockstep.head SET epoch = epoch + 1, lease_until = '-infinity', writer = NULL
+ WHERE ledger_id = $1 AND epoch = $2`
 
 /** Reads the seat; undefined if the database has no such ledger. Errors: those of the database. Cost: one read. */
 export async function readSeat(query: Query, ledgerId: string): Promise<SeatRow | undefined> {
@@ -196,7 +198,7 @@ export class Seat implements Holding {
 }
 
 /** The error of a node that does not have the seat: nothing was written. */
-function notWriter(why: string): LockstepError {
+export function notWriter(why: string): LockstepError {
   return new LockstepError('NOT_WRITER', `this node does not write the ledger: ${why}`, {
     details: { outcome: 'not_applied' },
     hint: 'Repeat the request with the same key at the node that writes.',

@@ -57,9 +57,9 @@ export const policy: Cases<'policy'> = {
       'is for operators where a policy is in force, and takes no bad files': async (stage) => {
         await stage.apart({}, async ({ api, root }) => {
           await api.policy.reload()
-          const lanes = readFileSync('contract/v1/policy/lanes.yaml', 'utf8')
+          const lanes = readFileSync('examples/policy/case-work/lanes.yaml', 'utf8')
           put(root, 'contract/v1/policy/lanes.yaml', `${lanes}# changed\n`)
-          put(root, 'contract/v1/policy/roles.yaml', readFileSync('contract/v1/policy/roles.yaml', 'utf8'))
+          put(root, 'contract/v1/policy/roles.yaml', readFileSync('examples/policy/case-work/roles.yaml', 'utf8'))
           equal((await api.policy.check()).changes, [])
           is((await api.policy.reload({ actor: becca })).replayed, true)
           await refused(api.policy.reload({ from: 'contract' }), 'POLICY_DENIED')

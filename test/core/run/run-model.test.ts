@@ -8,7 +8,7 @@ import type { Decision } from '../../../src/kernel/decider.ts'
 import type { Entry } from '../../../src/kernel/entry.ts'
 import type { Actor } from '../../../src/kernel/ids.ts'
 import { RunVerification } from '../../../src/verify/verify-runs.ts'
-import { shippedPolicy } from '../../support/policy-tables.ts'
+import { caseWorkPolicy } from '../../support/policy-tables.ts'
 import { printedSeed } from '../../support/seed.ts'
 import { type Answer, RunModel } from './run-model.ts'
 import { dictation, RunWorld } from './world.ts'
@@ -19,7 +19,7 @@ const rounds = Number(process.env.LOCKSTEP_ROUNDS ?? 3_000)
 
 const actors: Actor[] = ['agent-1', 'agent-2', 'agent-3', 'op'].map((actor_id) => ({ actor_id, actor_type: 'agent' }))
 const ids = Array.from({ length: 6 }, (_, index) => `run_id_${index}`)
-const first = shippedPolicy()
+const first = caseWorkPolicy()
 const second: Policy = { ...first, sha256: { lanes: 'cd'.repeat(32), roles: first.sha256.roles } }
 const leaseSeconds = 60
 

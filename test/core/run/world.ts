@@ -15,7 +15,7 @@ import { type Entry, type EventDraft, entryOf } from '../../../src/kernel/entry.
 import { type Actor, eventIdOf } from '../../../src/kernel/ids.ts'
 import { streamOfRun } from '../../../src/kernel/run-fact.ts'
 import { testClock } from '../../support/ledger.ts'
-import { shippedPolicy } from '../../support/policy-tables.ts'
+import { caseWorkPolicy } from '../../support/policy-tables.ts'
 import { DeclaredRows } from '../declared-rows.ts'
 
 export const worker: Actor = { actor_id: 'agent-1', actor_type: 'agent' }
@@ -25,7 +25,7 @@ const becca: Actor = { actor_id: 'BECCA', actor_type: 'human' }
 type Of<Type extends RunCommand['type']> = Extract<RunCommand, { type: Type }>
 type Unnoted<Type extends RunCommand['type']> = Omit<Of<Type>, 'policies' | 'type'>
 
-const shipped = shippedPolicy()
+const shipped = caseWorkPolicy()
 const pinOf = (digit: string) => digit.repeat(40)
 
 /** Runs without sequencer, log and disk: rows and entries over the pure deciders, each entry held to its schema. */

@@ -26,6 +26,10 @@ export function tileKey(level: number, index: number): Buffer {
   return numbered(prefix.tile, level, index)
 }
 
+export function indexOfTileKey(key: Uint8Array): number {
+  return Buffer.from(key.buffer, key.byteOffset, key.byteLength).readUIntBE(4, 6)
+}
+
 /** The key of a block of 256 receipts. */
 export function receiptsKey(generation: number, block: number): Buffer {
   return numbered(prefix.receipts, generation, block)

@@ -12,7 +12,7 @@ export function putMeta(batch: StoreBatch, meta: Meta): void {
 }
 
 /** Errors: LEDGER_CORRUPT if the row is missing or damaged; FORMAT_TOO_NEW, LEDGER_FORMAT for another format. */
-export function readMeta(reader: StoreReader): Meta {
+export function readMeta(reader: Pick<StoreReader, 'get'>): Meta {
   const value = reader.get(metaKey)
   if (value === undefined) throw corrupt('the meta row is missing', { check: 'origin' })
   const meta = decode<Meta>(metaKey, value)

@@ -6,11 +6,11 @@
 
 import { layoutOf } from '../../../disk/layout.ts'
 import { LockstepError } from '../../../errors.ts'
+import { readHeadFile } from '../../head-file.ts'
 import { KeyedLog } from '../../keyed/log.ts'
 import { verifyStored } from '../repair/verify.ts'
 import { openStore } from '../store.ts'
 import { answer } from './child-answer.ts'
-import { readHeadFile } from './head-file.ts'
 import { checkOpened } from './open-check.ts'
 
 const [root = '', logBytes = '0', depth = 'all'] = process.argv.slice(2)

@@ -1,8 +1,10 @@
 import { LockstepError } from '../../../errors.ts'
 import { hashBytes, sameBytes, toHex } from '../../../merkle/hash.ts'
 import { rootAt, type TileReader, tileWidth } from '../../../merkle/tiles.ts'
+import { compareHeadFile } from '../../compare-head-file.ts'
 import { corrupt, corruptAt } from '../../corrupt.ts'
 import type { KeyedLog } from '../../keyed/log.ts'
+import { originsIn } from '../../keyed/origins.ts'
 import { decodeStored, entryOfText } from '../../keyed/rows/codec.ts'
 import type { StoredHead } from '../../keyed/rows/head-row.ts'
 import * as keys from '../../keyed/rows/keys.ts'
@@ -10,7 +12,6 @@ import type { Store } from '../../keyed/store.ts'
 import { leafHashOfText } from '../../leaf.ts'
 import type { TreeHeadFile } from '../../log.ts'
 import { sha256 } from '../../sha256.ts'
-import { compareHeadFile, originsIn } from './compare-head-file.ts'
 
 /**
  * The checks that every open makes before it trusts the database, because LevelDB opens a damaged log without an error.

@@ -3,12 +3,12 @@ import { join } from 'node:path'
 import { syncFolder } from '../../../disk/durable.ts'
 import type { Layout } from '../../../disk/layout.ts'
 import { toHex } from '../../../merkle/hash.ts'
+import { compareHeadFile } from '../../compare-head-file.ts'
 import { failureOf } from '../../failure.ts'
+import { writeHeadFile } from '../../head-file.ts'
 import type { TreeHeadFile } from '../../log.ts'
 import { syncFile } from '../files.ts'
 import type { Wal } from '../wal/wal.ts'
-import { compareHeadFile } from './compare-head-file.ts'
-import { writeHeadFile } from './head-file.ts'
 
 /**
  * Returns the tree heads that the database must reach after LevelDB has opened it. These are the ones in the head file

@@ -2,13 +2,13 @@ import type { Layout } from '../../../disk/layout.ts'
 import { LockstepError } from '../../../errors.ts'
 import { limits } from '../../../kernel/limits.ts'
 import { sameBytes } from '../../../merkle/hash.ts'
+import { checkHead } from '../../check-head.ts'
 import { corrupt } from '../../corrupt.ts'
 import { Heads } from '../../heads.ts'
 import type { SignedHead } from '../../log.ts'
 import { signersOf } from '../../signer.ts'
 import { rootOf } from '../../tiles.ts'
 import type { LevelLog } from '../level-log.ts'
-import { checkHead } from './check-head.ts'
 
 interface Asked {
   layout: Layout

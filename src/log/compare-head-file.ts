@@ -1,10 +1,6 @@
-import { type Details, LockstepError } from '../../../errors.ts'
-import { toHex } from '../../../merkle/hash.ts'
-import { identitySeqs } from '../../identity.ts'
-import { decodeEntry } from '../../keyed/rows/codec.ts'
-import { entryKey } from '../../keyed/rows/keys.ts'
-import type { StoreReader } from '../../keyed/store.ts'
-import type { Meta, TreeHeadFile } from '../../log.ts'
+import { type Details, LockstepError } from '../errors.ts'
+import { toHex } from '../merkle/hash.ts'
+import type { TreeHeadFile } from './log.ts'
 
 /** Checks that the log once had each tree head in the head file. `origins` are its names. Errors: LEDGER_CORRUPT. */
 export function compareHeadFile(
@@ -26,17 +22,6 @@ export function compareHeadFile(
       throw headFileCorrupt(what, { size: head.size })
     }
   }
-}
-
-/** The names that a ledger has and had. Cost: a read for each name that it had. Errors: LEDGER_CORRUPT. */
-export function originsIn(reader: Pick<StoreReader, 'get'>, meta: Meta): string[] {
-  const former = identitySeqs(meta).slice(0, -1)
-  const named = former.map((seq) => {
-    const key = entryKey(seq)
-    const value = reader.get(key)
-    return value === undefined ? meta.origin : String(decodeEntry(key, value).data.origin)
-  })
-  return [meta.origin, ...named]
 }
 
 /** LEDGER_CORRUPT: the head file is evidence that the database was set back or replaced, or was itself replaced. */

@@ -1,5 +1,5 @@
-import { limits } from '../../../kernel/limits.ts'
-import type { Heads } from '../../heads.ts'
+import { limits } from '../kernel/limits.ts'
+import type { Heads } from './heads.ts'
 
 const refreshMillis = 1_000
 

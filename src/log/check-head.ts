@@ -1,17 +1,20 @@
-import { readKey, wrongKey } from '../../../disk/key-file.ts'
-import type { Layout } from '../../../disk/layout.ts'
-import { readTextFile } from '../../../disk/regular-file.ts'
-import { LockstepError } from '../../../errors.ts'
-import { limits } from '../../../kernel/limits.ts'
-import { formatVkey } from '../../../merkle/vkey.ts'
-import { corrupt } from '../../corrupt.ts'
-import { problemOfHead } from '../../head-keys.ts'
-import { identitySeq } from '../../identity.ts'
-import type { KeyedLog } from '../../keyed/log.ts'
-import type { TreeHeadFile } from '../../log.ts'
-import { sha256 } from '../../sha256.ts'
-import { keysOf } from '../../signer.ts'
+import { readKey, wrongKey } from '../disk/key-file.ts'
+import type { Layout } from '../disk/layout.ts'
+import { readTextFile } from '../disk/regular-file.ts'
+import { LockstepError } from '../errors.ts'
+import { limits } from '../kernel/limits.ts'
+import { formatVkey } from '../merkle/vkey.ts'
 import { headFileCorrupt } from './compare-head-file.ts'
+import { corrupt } from './corrupt.ts'
+import { problemOfHead } from './head-keys.ts'
+import { identitySeq } from './identity.ts'
+import type { LogReader, Meta, TreeHeadFile } from './log.ts'
+import { sha256 } from './sha256.ts'
+import { keysOf } from './signer.ts'
+import { entryAt } from './tiles.ts'
+
+/** A log whose ledger is known. */
+type NamedLog = LogReader & { meta: Meta }
 
 /**
  * Checks that the ledger's own key signed the head in `.lockstep/head`. From format 2 on a head that is missing or not
@@ -19,7 +22,7 @@ import { headFileCorrupt } from './compare-head-file.ts'
  * Errors: LEDGER_CORRUPT.
  */
 export async function checkHead(
-  log: KeyedLog,
+  log: NamedLog,
   headFile: TreeHeadFile | undefined,
   { acceptsMissing = false }: { acceptsMissing?: boolean | undefined } = {},
 ): Promise<void> {
@@ -37,11 +40,11 @@ export async function checkHead(
  * Checks that the private key, `key.pub` and the entries that name the ledger's keys agree. The open goes on
  * without a private key: the first signature reports that it is missing or cannot be read. Errors: LEDGER_CORRUPT.
  */
-export async function checkKeys(log: KeyedLog, layout: Layout): Promise<void> {
+export async function checkKeys(log: NamedLog, layout: Layout): Promise<void> {
   // The first entry of a new ledger is not there yet.
   if (log.head().size === 0) return
   const seq = identitySeq(log.meta)
-  const named = log.entry(seq)?.data.vkey
+  const named = (await entryAt(log, seq))?.data.vkey
   if (named === undefined) throw corrupt(`entry ${seq} does not name the key of the ledger`, { check: 'origin', seq })
   const keys = (await keysOf(log)).map((key) => key.vkey)
   const line = readTextFile(layout.vkey, limits.homeFileBytes, (is) => wrongKey(layout.vkey, is))?.split('\n')[0]

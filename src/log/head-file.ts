@@ -1,14 +1,14 @@
 import * as z from 'zod'
-import { writeDurably } from '../../../disk/durable.ts'
-import { readTextFile } from '../../../disk/regular-file.ts'
-import { formatTooNew, formatVersion } from '../../../kernel/format.ts'
-import { limits } from '../../../kernel/limits.ts'
-import { parseCheckpoint } from '../../../merkle/checkpoint.ts'
-import { toHex } from '../../../merkle/hash.ts'
-import { parseSignedNote } from '../../../merkle/note.ts'
-import type { HeadPlace } from '../../heads.ts'
-import type { TreeHeadFile } from '../../log.ts'
+import { writeDurably } from '../disk/durable.ts'
+import { readTextFile } from '../disk/regular-file.ts'
+import { formatTooNew, formatVersion } from '../kernel/format.ts'
+import { limits } from '../kernel/limits.ts'
+import { parseCheckpoint } from '../merkle/checkpoint.ts'
+import { toHex } from '../merkle/hash.ts'
+import { parseSignedNote } from '../merkle/note.ts'
 import { headFileCorrupt } from './compare-head-file.ts'
+import type { HeadPlace } from './heads.ts'
+import type { TreeHeadFile } from './log.ts'
 
 const root = z.string().regex(/^[0-9a-f]{64}$/)
 const size = z.int().min(0)
