@@ -1,7 +1,6 @@
 import type { Api, Ledger, LedgerHere, Tiles } from './api/api.ts'
 import type { VerifiedLedger } from './api/shapes/log.ts'
 import { type BackupOptions, type WrittenBackup, writeBackup } from './backup/write-backup.ts'
-import { LockstepError } from './errors.ts'
 import { finishClaims } from './files/deliverable/claims.ts'
 import { Uploads } from './files/staging/uploads.ts'
 import { WorkspaceFiles } from './files/workspace/workspace-files.ts'
@@ -39,10 +38,12 @@ import { Views } from './views/views.ts'
 import { codedError } from './writer/coded-errors.ts'
 import { ConfigInForce } from './writer/config-in-force.ts'
 import type { Core } from './writer/core.ts'
+import { following } from './writer/following.ts'
 import { Sequencer } from './writer/sequencer.ts'
 import { StoredObjects } from './writer/stored-objects.ts'
 import { Publication } from './writer/subscription.ts'
 import type { Tally } from './writer/tally.ts'
+import { ledgerClosed } from './writer/unavailable.ts'
 
 /** A ledger that this process alone has open: its operations, and the members that only this process can use. */
 export class LocalLedger implements Ledger, LedgerHere {
@@ -71,6 +72,8 @@ export class LocalLedger implements Ledger, LedgerHere {
   readonly uploads: Uploads
   /** Whether this is the ledger as of one moment. It takes no commands, and others may use the ledger meanwhile. */
   readonly isSnapshot: boolean
+  /** Takes in what other nodes have appended. The writer of a ledger has it already. */
+  readonly follow: () => Promise<void>
   /** What the commands came to since open. */
   readonly tally: Tally
   /** The root: the folder that the ledger governs. */
@@ -91,12 +94,10 @@ export class LocalLedger implements Ledger, LedgerHere {
     this.actor = actor
     this.#parts = parts
     const read = { receipts: new Receipts(log), views: new Views(log) }
-    this.#sequencer = new Sequencer({
-      ...read,
-      ...{ config, forked, log, now },
-      cursors: () => this.#reactions.cursors(),
-      published: (entries) => this.#published(entries),
-    })
+    const published = (entries: readonly Entry[]) => this.#published(entries)
+    const cursors = () => this.#reactions.cursors()
+    this.#sequencer = new Sequencer({ ...read, ...{ config, cursors, forked, log, now, published } })
+    this.follow = this.isSnapshot ? following({ ...read, log, published }) : async () => {}
     this.tally = this.#sequencer.tally
     this.uploads = new Uploads(layout.uploads, () => config.settings().turn_limits)
     this.#core = {
@@ -242,9 +243,7 @@ export class LocalLedger implements Ledger, LedgerHere {
   }
 
   #assertOpen(): void {
-    if (this.#closed !== undefined) {
-      throw new LockstepError('LEDGER_CLOSED', 'the ledger was closed', { details: { outcome: 'not_applied' } })
-    }
+    if (this.#closed !== undefined) throw ledgerClosed()
     this.#parts.log.custody?.assertNotMoved()
   }
 }

@@ -7,11 +7,14 @@ export interface Request {
   method: 'GET' | 'POST' | 'PUT'
   path: string
   headers: Record<string, string>
-  body?: string | Uint8Array | Readable
+  body?: string | Uint8Array
   /** The most milliseconds until the answer begins, and between two parts of it. 0: without end. */
   answerMillisMax: number
   signal?: AbortSignal | undefined
 }
+
+/** A request whose body may be passed on while it arrives. */
+export type StreamedRequest = Omit<Request, 'body'> & { body?: Readable | string | Uint8Array }
 
 /** The head of an answer, and its body, which is read as slowly as the reader reads. */
 export interface Answer {
@@ -27,7 +30,7 @@ export interface Answer {
 export function exchange(
   dispatcher: Dispatcher,
   place: string,
-  { answerMillisMax, signal, ...request }: Request,
+  { answerMillisMax, signal, ...request }: StreamedRequest,
 ): Promise<Answer> {
   return new Promise((resolve, reject) => {
     const limits = { headersTimeout: answerMillisMax, bodyTimeout: answerMillisMax }

@@ -1,6 +1,6 @@
 import { Pool } from 'undici'
 import { limits } from '../kernel/limits.ts'
-import { exchange, type Request } from './exchange.ts'
+import { exchange, type StreamedRequest } from './exchange.ts'
 import type { TlsOptions } from './undici-transport.ts'
 
 /** A whole answer of another node. */
@@ -24,7 +24,7 @@ export class Peer {
   }
 
   /** Errors: LEDGER_UNAVAILABLE with the outcome `not_applied` if nothing was sent, and otherwise `unknown`. */
-  async send(request: Request): Promise<PeerAnswer> {
+  async send(request: StreamedRequest): Promise<PeerAnswer> {
     const { body, headers, status } = await exchange(this.#pool, this.url, request)
     const chunks: Buffer[] = []
     for await (const chunk of body) chunks.push(chunk as Buffer)

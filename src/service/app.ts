@@ -2,22 +2,18 @@ import { readFileSync } from 'node:fs'
 import type { HttpBindings } from '@hono/node-server'
 import { RESPONSE_ALREADY_SENT } from '@hono/node-server/utils/response'
 import { type Context, Hono } from 'hono'
-import type { OperationName } from '../api/call-facts.ts'
 import { objectGrants } from '../api/operation.ts'
 import type { Operation } from '../api/operations.ts'
-import { mediaTypes, objectPath, pathOf, paths, tilesPath, wireLimits } from '../api/wire.ts'
-import { completed, isRepeatable } from '../client/remote-api.ts'
-import { withTimeLeft } from '../client/requests.ts'
+import { mediaTypes, objectPath, pathOf, paths, tilesPath } from '../api/wire.ts'
 import { LockstepError } from '../errors.ts'
-import { knownAs } from '../kernel/ids.ts'
-import { parsedJson } from '../kernel/json.ts'
 import type { LocalLedger } from '../ledger.ts'
+import { commandHandler, queryHandler } from './asked.ts'
 import { answerBatch, batchOf } from './batch.ts'
-import { demandOwnHost, whileValid } from './caller.ts'
+import { type Caller, demandOwnHost, whileValid } from './caller.ts'
 import { type Calls, operationsByName } from './calls.ts'
 import type { Exchange } from './exchange.ts'
 import type { Forward } from './forward.ts'
-import { bodyOf, inputOfQuery, keyOf, parametersOf } from './input.ts'
+import { demandNoBody, inputOfQuery, parametersOf } from './input.ts'
 import type { Metrics } from './metrics.ts'
 import { sendObject, takeObject } from './objects.ts'
 import { invalid, notBegun } from './problem.ts'
@@ -43,7 +39,7 @@ export interface Ground {
 /** The description of the routes. `npm run contract` makes it from the tables. */
 const openApiFile = new URL('../../contract/v1/openapi.json', import.meta.url)
 
-type Handler = (exchange: Exchange, ground: Ground) => void | Promise<void>
+export type Handler = (exchange: Exchange, ground: Ground) => void | Promise<void>
 type Method = 'GET' | 'POST' | 'PUT'
 type Bindings = { Bindings: HttpBindings }
 
@@ -158,75 +154,6 @@ async function tilesHandler(exchange: Exchange, ground: Ground): Promise<void> {
   })
 }
 
-function commandHandler(operation: Operation): Handler {
-  return async (exchange, ground) => {
-    const key = keyOf(exchange)
-    if (parametersOf(exchange.url).length > 0) throw invalid('a command takes its input from the body, not the URL')
-    const caller = await ground.callerOf(exchange)
-    const text = await bodyOf(exchange, mediaTypes.json, wireLimits.bodyBytes)
-    const input = ground.calls.prepared(operation, {
-      caller,
-      input: text === '' ? {} : parsedJson(text, 'the body'),
-      key,
-    })
-    const { forward, ledger } = ground
-    const asked = forward.isShared ? completed(remote(operation), input, knownAs(ledger.actor, undefined)) : input
-    const startedAt = performance.now()
-    const asNow = () => withTimeLeft(asked, startedAt)
-    const signal = waitingSignal(exchange, ground, operation, asked)
-    await forward.answer(exchange, {
-      caller,
-      body: () => JSON.stringify(asNow()),
-      here: () => told(exchange, ground.calls.ask(operation, asNow(), { caller, signal, trace: exchange.trace })),
-      isRepeatable: isRepeatable(remote(operation), asked),
-      signal,
-    })
-  }
-}
-
-function queryHandler(operation: Operation): Handler {
-  return async (exchange, ground) => {
-    const caller = await ground.callerOf(exchange)
-    demandNoBody(exchange)
-    const { input, isFresh } = freshness(inputOfQuery(operation.facts, exchange.url))
-    const asked = ground.calls.prepared(operation, { caller, input })
-    const signal = waitingSignal(exchange, ground, operation, asked)
-    await ground.forward.read(exchange, {
-      caller,
-      here: async () => {
-        await ground.ledger.follow()
-        return told(exchange, ground.calls.ask(operation, asked, { caller, signal, trace: exchange.trace }), ground)
-      },
-      isFresh,
-      signal,
-    })
-  }
-}
-
-const remote = ({ facts, name, noun, verb }: Operation) => {
-  return { kind: facts.kind, name: name as OperationName, path: pathOf(noun, verb) }
-}
-
-/** The input without the parameter `fresh`, which asks for an answer of the node that writes. Errors: INVALID_INPUT. */
-function freshness({ fresh, ...input }: { fresh?: unknown }): { input: object; isFresh: boolean } {
-  if (fresh !== undefined && fresh !== '1') throw invalid('fresh: must be 1')
-  return { input, isFresh: fresh === '1' }
-}
-
-/** The signal of a call that may take long. It counts apart from short ones. */
-function waitingSignal(exchange: Exchange, { begin, calls }: Ground, operation: Operation, input: object) {
-  if (!calls.waits(operation, input)) return undefined
-  begin(exchange, 'waiting')
-  return exchange.signal({ untilDrain: true })
-}
-
-/** Sends an answer, once it is time to. In a node a query says which size of the ledger it saw. */
-async function told(exchange: Exchange, asked: Promise<unknown>, ground?: Ground): Promise<() => void> {
-  const answer = await asked
-  const { size } = ground?.forward.isShared ? await ground.ledger.head.get() : {}
-  return () => exchange.sendJson(answer, size)
-}
-
 function streamHandler(operation: Operation): Handler {
   return async (exchange, ground) => {
     const caller = await ground.callerOf(exchange)
@@ -286,13 +213,6 @@ async function metricsHandler(exchange: Exchange, { callerOf, metrics }: Ground)
 async function openApiHandler(exchange: Exchange, { callerOf }: Ground): Promise<void> {
   await callerOf(exchange)
   exchange.send(200, mediaTypes.json, readFileSync(openApiFile, 'utf8'))
-}
-
-/** Errors: INVALID_INPUT. A body would be ignored, and its sender would not know. */
-function demandNoBody(exchange: Exchange): void {
-  const length = exchange.header('content-length') ?? '0'
-  if (length === '0' && exchange.header('transfer-encoding') === undefined) return
-  throw invalid('a query takes its input from the parameters of the URL, not from a body')
 }
 
 function isAborted(error: unknown): boolean {

@@ -20,7 +20,7 @@ type Followed = (input: object, options: { signal: AbortSignal }) => AsyncIterab
 
 interface Asking {
   caller: Caller
-  signal?: AbortSignal
+  signal?: AbortSignal | undefined
   trace: TraceContext | undefined
 }
 

@@ -44,7 +44,12 @@ const forwardedHeader = 'lockstep-forwarded'
 const passedOn = ['accept', 'authorization', 'content-type', 'idempotency-key', 'traceparent', 'tracestate']
 /** What it passes back of an answer. Its own service adds the rest. */
 const passedBack = ['allow', 'lockstep-size', 'location', 'retry-after', 'www-authenticate']
-const codesToRepeat: ReadonlySet<string> = new Set(['LEDGER_CLOSED', 'LEDGER_MOVED', 'LEDGER_UNAVAILABLE', 'NOT_WRITER'])
+const codesToRepeat: ReadonlySet<string> = new Set([
+  'LEDGER_CLOSED',
+  'LEDGER_MOVED',
+  'LEDGER_UNAVAILABLE',
+  'NOT_WRITER',
+])
 
 /**
  * Brings calls to the node that writes the ledger: here, or at another node over HTTP. There is no queue. If the writer
@@ -144,7 +149,8 @@ export class Forward {
   async #sent(exchange: Exchange, { body, caller }: WritersCall, signal: AbortSignal): Promise<Tell> {
     if (this.#peer === undefined) throw notWriter('no node is known to write it')
     if (exchange.header(forwardedHeader) !== undefined) throw notWriter('another node writes it')
-    if (!this.#canForward(exchange)) throw notWriter('another node writes it, and this node has no token to forward with')
+    if (!this.#canForward(exchange))
+      throw notWriter('another node writes it, and this node has no token to forward with')
     const text = body()
     const answer = await this.#peer.send({
       answerMillisMax: exchange.kind === 'waiting' ? 0 : limits.answerMillisMax,

@@ -58,6 +58,13 @@ export function forgetBody({ bodyBytes }: Exchange): void {
   bytesInFlight -= bodyBytes
 }
 
+/** Errors: INVALID_INPUT. A body would be ignored, and its sender would not know. */
+export function demandNoBody(exchange: Exchange): void {
+  const length = exchange.header('content-length') ?? '0'
+  if (length === '0' && exchange.header('transfer-encoding') === undefined) return
+  throw invalid('a query takes its input from the parameters of the URL, not from a body')
+}
+
 /** Errors: UNSUPPORTED_MEDIA_TYPE. */
 export function demandType(exchange: Exchange, expected: string): void {
   const [type = '', ...parameters] = (exchange.header('content-type') ?? '').toLowerCase().split(';')

@@ -20,14 +20,6 @@ export interface OutsideFigures {
   witnesses_failing: number
 }
 
-/** The figures of a process that does not write the ledger. */
-export const nothingOutside: OutsideFigures = {
-  anchors_failing: 0,
-  witness_quorum_age_s: null,
-  witness_quorum_size: null,
-  witnesses_failing: 0,
-}
-
 /** How often it is looked whether a round is due. */
 const tickMillis = 1_000
 

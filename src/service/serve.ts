@@ -7,6 +7,7 @@ import type { LocalLedger } from '../ledger.ts'
 import { appOf } from './app.ts'
 import { type Authenticate, callerOf } from './caller.ts'
 import { Calls } from './calls.ts'
+import { Duties, noDuties } from './duties.ts'
 import type { Exchange, Place } from './exchange.ts'
 import { Forward, type ForwardOptions } from './forward.ts'
 import { InProgress } from './in-progress.ts'
@@ -14,10 +15,8 @@ import { type Listening, listenOnInherited, listenOnSocket, listenOnTcp, type Tc
 import { type Log, logOf } from './log.ts'
 import { Metrics } from './metrics.ts'
 import { Node, type SharedLedger } from './node.ts'
-import { nothingOutside, Outside } from './outside.ts'
 import { bytesOf, invalid, notBegun, unparsed, unreadable } from './problem.ts'
 import { Rates } from './rates.ts'
-import { Sweep } from './sweep.ts'
 
 export interface ServeOptions {
   /** Also listen on TCP. There every call needs a token. */
@@ -88,8 +87,7 @@ class HttpService implements Service {
   readonly #log: Log
   readonly #metrics: Metrics
   readonly #forward: Forward
-  /** What the writer of a ledger does besides answering. */
-  #duties: { outside: Outside; sweep: Sweep } | undefined
+  #duties: Duties | undefined
   #node: Node | undefined
   readonly #handle: ReturnType<typeof getRequestListener>
   readonly #inProgress = new InProgress((exchange) => this.#ended(exchange))
@@ -144,7 +142,7 @@ class HttpService implements Service {
         this.#accept(incoming, outgoing, place).sendProblem(invalid('the header Expect can only be 100-continue'))
       })
     }
-    if (!this.#ledger.isSnapshot) this.#takeDuties()
+    this.#takeDuties()
     this.#restIdle()
     this.#log.info({ socket: this.socket, url: this.url }, 'serving')
   }
@@ -160,25 +158,16 @@ class HttpService implements Service {
 
   /** Answers from another ledger from now on. Streams end, and their readers go on where they were. */
   async #serve(ledger: LocalLedger): Promise<void> {
-    await this.#leaveDuties()
+    await this.#duties?.stop()
     this.#ledger = ledger
     this.#inProgress.endStreams()
-    if (!ledger.isSnapshot) this.#takeDuties()
+    this.#takeDuties()
   }
 
   #takeDuties(): void {
-    const sweep = new Sweep(this.#ledger, {
-      failed: (error) => this.#log.warn({ err: error }, 'ending expired leases failed'),
-      millis: (this.#options.sweep_s ?? limits.sweepMillis / 1000) * 1000,
-    })
-    this.#duties = { outside: new Outside(this.#ledger, this.#log), sweep }
-    this.#metrics.observe(this.#ledger.tally)
-  }
-
-  async #leaveDuties(): Promise<void> {
-    const { outside, sweep } = this.#duties ?? {}
-    this.#duties = undefined
-    await Promise.all([sweep?.stop(), outside?.stop()])
+    const isWriter = !this.#ledger.isSnapshot
+    this.#duties = isWriter ? new Duties(this.#ledger, this.#log, this.#options.sweep_s) : undefined
+    if (isWriter) this.#metrics.observe(this.#ledger.tally)
   }
 
   get socket(): string | undefined {
@@ -206,7 +195,7 @@ class HttpService implements Service {
     // Connections without a request, and those whose client does not read its answer.
     for (const { server } of this.#listening) server.closeAllConnections()
     await Promise.all(ended)
-    await this.#leaveDuties()
+    await this.#duties?.stop()
     await this.#node?.close()
     await this.#forward.close()
     for (const { remove } of this.#listening) remove()
@@ -274,9 +263,8 @@ class HttpService implements Service {
     const { events, lines, requests, waiting } = this.#inProgress.counts
     return {
       ...(await this.#ledger.figures()),
-      ...(this.#duties?.outside.figures ?? nothingOutside),
+      ...(this.#duties?.figures ?? noDuties),
       is_writer: this.#forward.isHere,
-      leases_active: this.#duties?.sweep.held ?? 0,
       requests_in_flight: requests,
       sse_clients: events,
       streams: events + lines,
