@@ -237,6 +237,7 @@ export class LocalLedger implements Ledger, LedgerHere {
   #published(entries: readonly Entry[]): void {
     this.tally.published(entries)
     this.#parts.config.published(entries)
+    this.#parts.sharedTime?.published(entries)
     this.#publication.announce()
     this.#reactions.published(entries)
     this.#core.index.published()

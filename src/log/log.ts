@@ -162,6 +162,8 @@ export interface Log extends LogReader {
   readonly counts: { batches: number; entries: number; puts: number }
   readonly objects: LogObjects
   readonly index: LogIndex
+  /** The clock that all processes of the ledger share; undefined if each has the clock of its machine. */
+  readonly clock?: SharedClock
   /** Tells whether the ledger is still this process's own; undefined if no other process can take it. */
   readonly custody: Holding | undefined
   /**
@@ -203,8 +205,27 @@ export interface Log extends LogReader {
   close(): Promise<void>
 }
 
+/** A clock that several machines share. */
+export interface SharedClock {
+  /** Names the clock, as the boot id of a lease clock. */
+  readonly boot_id: string
+  /** Milliseconds since 1970. Never ahead of the clock. */
+  millis(): number
+}
+
+/** A right to write that passes from process to process: `epoch` counts the changes. */
+export interface Term {
+  epoch: number
+  node: string
+  /** The history of the store in which it counts. */
+  system: string
+  timeline: string
+}
+
 /** What an engine knows about whether the ledger was taken from this process. Errors: LEDGER_MOVED. */
 export interface Holding {
+  /** What this process records of its right to write, before it writes anything else. */
+  readonly term?: Term
   /** Called before an answer that needs no write. */
   assertBefore(): void
   /** Looks again. */

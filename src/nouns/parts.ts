@@ -7,6 +7,7 @@ import type { RecordedActor } from '../kernel/ids.ts'
 import type { Cursors, Log } from '../log/log.ts'
 import type { ConfigInForce } from '../writer/config-in-force.ts'
 import type { Core } from '../writer/core.ts'
+import type { SharedTime } from '../writer/shared-time.ts'
 import type { Deliverables } from './locks/deliverables.ts'
 
 /** The reactors as the ledger uses them: they are told of new entries and report their cursors. */
@@ -29,6 +30,8 @@ export interface LedgerParts {
   newLockId: () => string
   newRunId: () => string
   now: () => Now
+  /** The time of a ledger that several machines share. */
+  sharedTime?: SharedTime | undefined
   reactions: (core: Core, deliverables: Deliverables) => Reactions
   workspaceFiles: WorkspaceFiles
 }

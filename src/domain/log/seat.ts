@@ -2,10 +2,11 @@ import * as z from 'zod'
 import { defineAggregate, stream } from '../../kernel/aggregate.ts'
 import { leaseClockSchema } from '../../kernel/clock.ts'
 import type { Command, Context, Decision } from '../../kernel/decider.ts'
-import { seatChangeSchema, withChange } from '../../kernel/seat-changes.ts'
+import type { Entry } from '../../kernel/entry.ts'
+import { type SeatChange, withChange } from '../../kernel/seat-changes.ts'
 
 /** The stream of the changes of the writer. */
-const seatStream = 'seat'
+export const seatStream = 'seat'
 
 /**
  * A node took the writer's seat. `epoch` fences every earlier writer. `system` and `timeline` name the history of the
@@ -22,8 +23,11 @@ const taken = z.strictObject({
 type SeatEvent = { type: 'seat.taken'; stream: string; data: z.infer<typeof taken> }
 
 /** The database in which the seat was last taken, and the changes of the writer that may still extend a lease. */
-const seatState = z.object({ changes: z.array(seatChangeSchema), system: z.string(), timeline: z.string() })
-type SeatState = z.infer<typeof seatState>
+export interface SeatState {
+  changes: readonly SeatChange[]
+  system: string
+  timeline: string
+}
 
 /** Records that this node took the seat. It is the first command of each writer. */
 export interface TakeSeat extends Command {
@@ -34,7 +38,7 @@ export interface TakeSeat extends Command {
 /** The writer's seat: who had it when. A ledger in files has no such entries. */
 export const seatAggregate = defineAggregate({
   commands: ['seat'],
-  streams: { [seatStream]: stream<SeatState, unknown>({ evolve }) },
+  streams: { [seatStream]: stream<SeatState, unknown>({ evolve: evolveSeat }) },
   events: { 'seat.taken': taken },
   rendering: {
     'seat.taken': {
@@ -52,9 +56,10 @@ export const seatAggregate = defineAggregate({
   },
 })
 
-function evolve(state: SeatState | undefined, entry: { data: unknown }): SeatState {
-  const { lease_clock, system, timeline } = taken.parse(entry.data)
+/** The state after a `seat.taken`. */
+export function evolveSeat(state: SeatState | undefined, { data }: Pick<Entry, 'data'>): SeatState {
+  const { lease_clock, system, timeline } = data as z.infer<typeof taken>
   const is_failover = state?.system !== system || state.timeline !== timeline
   const changes = withChange(state?.changes ?? [], { at_ms: lease_clock.boot_ms, is_failover })
-  return { changes: [...changes], system, timeline }
+  return { changes, system, timeline }
 }

@@ -1,6 +1,6 @@
 import { LockstepError } from '../../errors.ts'
 import { limits } from '../../kernel/limits.ts'
-import type { Holding } from '../log.ts'
+import type { Holding, Term } from '../log.ts'
 
 /** Runs one statement on the primary and returns its rows, with their columns in order. */
 export type Query = <R extends unknown[]>(text: string, values: readonly unknown[]) => Promise<R[]>
@@ -120,6 +120,11 @@ export class Seat implements Holding {
     this.place = { system, timeline }
     this.#extendedAt = at
     this.#clock = { databaseMillis: now_ms, at: performance.now() }
+  }
+
+  get term(): Term {
+    const { system, timeline } = this.place
+    return { epoch: this.epoch, node: this.taken.writer?.node ?? '', system, timeline: timeline ?? '' }
   }
 
   get isSure(): boolean {
