@@ -38,7 +38,7 @@ const ladder: Record<string, { rung: number; packages: string[] }> = {
   api: { rung: 3, packages: ['zod'] },
   // The file system and the machine, for every room above.
   disk: { rung: 3, packages: shared },
-  log: { rung: 4, packages: [...shared, 'level', 'classic-level', 'msgpackr'] },
+  log: { rung: 4, packages: [...shared, 'level', 'classic-level', 'msgpackr', 'pg'] },
   views: { rung: 5, packages: shared },
   writer: { rung: 6, packages: [...shared, 'nanoid'] },
   files: { rung: 7, packages: [...shared, 'nanoid', 'yaml'] },

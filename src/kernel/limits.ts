@@ -187,13 +187,6 @@ export const limits = {
   /** A line of an answer, in UTF-16 code units. */
   answerLineChars: 64 * 1024 * 1024,
 
-  /**
-   * A database: how long it may take to connect, how long an append may go unanswered, and how long and how often another
-   * connection is tried then. Its connections for reads and for snapshots.
-   */
-  databaseMillis: { connect: 5_000, pause: 100, recover: 10_000, silence: 5_000 },
-  databaseConnections: { reads: 4, snapshots: 8 },
-
   /** The service: requests in progress, calls that wait, open streams, and the bytes of all bodies being read. */
   requestsMax: 4_096,
   waitingRequestsMax: 10_000,

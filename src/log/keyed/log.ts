@@ -71,19 +71,13 @@ export class KeyedLog extends KeyedReader implements Log {
     this.#selfCheck = selfCheck
     this.#writes = new WriteQueue(store)
     this.counts = this.#writes.counts
-    this.objects = new Objects({
-      fetched: () => store,
-      scan: (range) => store.scan(range),
-      write: (batch) => this.#writes.write(batch),
-    })
+    const write = (batch: StoreBatch) => this.#writes.write(batch)
+    this.objects = new Objects({ fetched: () => store, scan: (range) => store.scan(range), write })
     this.#head = readHead(store)
     this.#tail = this.#head
     const storedAt = (key: number) => this.get({ view: 'stored', key }) as StoredEntry | undefined
     this.#tree = new LogTree(this.#head.size, (seq) => storedAt(seq)?.text, storedTiles(store))
-    this.generations = new Generations(store, {
-      inForce: () => this.#head.generation,
-      write: (batch) => this.#writes.write(batch),
-    })
+    this.generations = new Generations(store, { inForce: () => this.#head.generation, write })
     this.index = new IndexRows({
       generation: () => this.#head.generation,
       scan: (range) => store.scan(range),

@@ -31,11 +31,6 @@ export interface PairReader {
   checkFiles(): Promise<void>
 }
 
-/** The pairs of an engine at one moment. */
-export interface PairSnapshot extends PairReader {
-  close(): Promise<void>
-}
-
 /** Read access to a store in this process. */
 export interface StoreReader extends PairReader {
   /** The value under a key, read synchronously. */

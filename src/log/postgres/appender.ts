@@ -1,9 +1,10 @@
 import { setTimeout as pause } from 'node:timers/promises'
 import { LockstepError } from '../../errors.ts'
-import { limits } from '../../kernel/limits.ts'
 import type { Database, Session } from './database.ts'
 import { databaseError } from './errors.ts'
-import type { Done, Statement } from './write.ts'
+import { databaseLimits } from './limits.ts'
+import { readSeat, type Seat } from './seat.ts'
+import type { Done, Statement } from './statement.ts'
 
 /** An append that was sent, and is not known to have landed. */
 interface Sent {
@@ -86,9 +87,9 @@ export class Appender {
     this.#timer = setTimeout(() => {
       this.#timer = undefined
       if (this.#sent.length === 0 || session !== this.#session || this.#state !== 'connected') return
-      if (performance.now() - this.#answeredAt < limits.databaseMillis.silence) this.#watch(session)
+      if (performance.now() - this.#answeredAt < databaseLimits.silenceMillis) this.#watch(session)
       else this.#doubt(session, databaseError(undefined))
-    }, limits.databaseMillis.silence).unref()
+    }, databaseLimits.silenceMillis).unref()
   }
 
   #doubt(session: Session, error: unknown): void {
@@ -109,7 +110,7 @@ export class Appender {
       }
       if (this.#state === 'failed') return
       if (isFinal(last) || performance.now() >= until) return this.#fail(last)
-      await pause(limits.databaseMillis.pause)
+      await pause(databaseLimits.pauseMillis)
     }
   }
 
@@ -144,4 +145,22 @@ function isFinal(error: unknown): boolean {
   if (!(error instanceof LockstepError) || error.code === 'NOT_WRITER' || error.code === 'LEDGER_FORKED') return true
   const { sqlstate } = error.details
   return typeof sqlstate === 'string' && !/^(?:08|25006|40|53|57)/.test(sqlstate)
+}
+
+/** Whether the batch at a seq is of an epoch. Only one process writes in an epoch. */
+export async function hasLanded(
+  { query }: Session,
+  batch: { epoch: number; ledgerId: string; seq: number },
+): Promise<boolean> {
+  const { epoch, ledgerId, seq } = batch
+  const text = 'SELECT 1 FROM lockstep.batch WHERE ledger_id = $1 AND seq = $2 AND epoch = $3'
+  return (await query(text, [ledgerId, seq, epoch])).length > 0
+}
+
+/** A new connection may lead to another server, with another history. Errors: NOT_WRITER. */
+export async function assertSeat({ query }: Session, ledgerId: string, seat: Seat): Promise<void> {
+  const row = await readSeat(query, ledgerId)
+  const { system, timeline } = seat.place
+  if (row?.system === system && row.timeline === timeline && row.epoch === seat.epoch) return
+  throw seat.lose('the connection was lost, and the seat with it')
 }

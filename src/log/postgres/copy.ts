@@ -17,17 +17,21 @@ import type {
   Values,
 } from '../log.ts'
 import { rootOf } from '../tiles.ts'
-import type { Session } from './database.ts'
-import { type Known, PostgresReader } from './reader.ts'
+import type { Database, Session } from './database.ts'
+import { type Known, PostgresReader, readKnown } from './reader.ts'
 
-interface CopyParts {
+/** What a copy has from the log that it is of. */
+interface Original {
   headFile: TreeHeadFile | undefined
+  meta: Meta
+  /** Signs a size of the ledger itself, once it was compared with the copy. */
+  sign: (size: number, compare: (log: Log) => Promise<void>) => Promise<SignedHead>
+}
+
+interface CopyParts extends Original {
   known: Known
   ledgerId: string
-  meta: Meta
   session: Session
-  /** Signs a size on the ledger itself, whose tree is passed to the check. */
-  sign: (size: number, check: (log: Log) => Promise<void>) => Promise<SignedHead>
 }
 
 /**
@@ -42,7 +46,7 @@ export class PostgresCopy extends PostgresReader implements Log {
   readonly index: OverlaidIndex
   readonly #parts: CopyParts
 
-  constructor(parts: CopyParts) {
+  private constructor(parts: CopyParts) {
     const { known, ledgerId, meta, session } = parts
     super({ ledgerId, query: session.query }, known)
     this.#parts = parts
@@ -54,6 +58,20 @@ export class PostgresCopy extends PostgresReader implements Log {
       write: refused,
     })
     this.index = new OverlaidIndex(new IndexRows({ generation: () => known.head.generation, scan, write: refused }))
+  }
+
+  static async of(
+    { database, ledgerId, node }: { database: Database; ledgerId: string; node: string },
+    original: Original,
+  ): Promise<PostgresCopy> {
+    const session = await database.snapshot({ isOwn: true })
+    try {
+      const known = await readKnown({ ledgerId, query: session.query }, node)
+      return new PostgresCopy({ ...original, known, ledgerId, session })
+    } catch (error) {
+      session.destroy()
+      throw error
+    }
   }
 
   override async load(asked: readonly Key[]): Promise<Values> {

@@ -1,6 +1,6 @@
 import type { Client, ClientConfig, Pool } from 'pg'
-import { limits } from '../../kernel/limits.ts'
 import { databaseError } from './errors.ts'
+import { databaseLimits } from './limits.ts'
 import type { Query } from './seat.ts'
 
 /** A connection of its own. */
@@ -38,8 +38,8 @@ export class Database {
   /** Nothing is connected yet. The driver is loaded on first use. */
   static async of(config: ClientConfig, connect: Connect = connected): Promise<Database> {
     const { default: pg } = await import('pg')
-    const whole = { connectionTimeoutMillis: limits.databaseMillis.connect, keepAlive: true, ...config }
-    const { reads, snapshots } = limits.databaseConnections
+    const whole = { connectionTimeoutMillis: databaseLimits.connectMillis, keepAlive: true, ...config }
+    const { reads, snapshots } = databaseLimits
     return new Database(
       whole,
       { reads: new pg.Pool({ ...whole, max: reads }), snapshots: new pg.Pool({ ...whole, max: snapshots }) },
@@ -66,28 +66,29 @@ export class Database {
     }
   }
 
-  /** A connection that sees the database as it is now, whatever others write, until it is ended. */
-  async snapshot(): Promise<Session> {
-    const client = await this.#pools.snapshots.connect().catch(refused)
-    const query = queryOf((asked) => client.query(asked))
-    const session = {
-      query,
-      // A connection that cannot end its transaction is not used again.
-      end: () =>
-        query('ROLLBACK', []).then(
-          () => client.release(),
-          () => client.release(true),
-        ),
-      destroy: () => client.release(true),
-    }
+  /**
+   * A connection that sees the database as it is now, whatever others write, until it is ended. One of its own outlives
+   * this database.
+   */
+  async snapshot({ isOwn = false } = {}): Promise<Session> {
+    const session = isOwn ? await this.connection() : await this.#borrowed()
     try {
-      await query('BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY', [])
-      await query('SELECT 1 FROM lockstep.version', [])
+      await session.query('BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY', [])
+      await session.query('SELECT 1 FROM lockstep.version', [])
       return session
     } catch (error) {
       session.destroy()
       throw error
     }
+  }
+
+  async #borrowed(): Promise<Session> {
+    const client = await this.#pools.snapshots.connect().catch(refused)
+    const query = queryOf((asked) => client.query(asked))
+    const release = () => client.release()
+    const destroy = () => client.release(true)
+    // A connection that cannot end its transaction is not used again.
+    return { destroy, end: () => query('ROLLBACK', []).then(release, destroy), query }
   }
 
   async close(): Promise<void> {

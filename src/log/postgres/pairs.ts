@@ -1,4 +1,3 @@
-import { concatBytes } from '../../merkle/hash.ts'
 import { corrupt } from '../corrupt.ts'
 import type { StoredEntry } from '../free-texts.ts'
 import { encode, encodeEntry, seal } from '../keyed/rows/codec.ts'
@@ -6,13 +5,14 @@ import type { StoredHead } from '../keyed/rows/head-row.ts'
 import * as keys from '../keyed/rows/keys.ts'
 import type { PairReader, Range, StoreReader } from '../keyed/store.ts'
 import { heldTexts } from './entries.ts'
+import { generationOf, rowPages } from './row-pages.ts'
 import type { Query } from './seat.ts'
+import { tileAt, wholeTile } from './tiles.ts'
 
 type Pair = [key: Uint8Array, value: Uint8Array]
 type Pages = AsyncGenerator<Pair[]>
 
-/** The most pairs, pieces of objects and batches of entries in one page. */
-const pagePairs = 2_048
+/** The most pieces of objects, and the batches and about the entries in one page. */
 const pagePieces = 32
 const pageBatchesMax = 512
 const pageEntries = 1_024
@@ -45,25 +45,15 @@ export class Pairs implements PairReader {
       case 'object':
         return (await this.fetched([], [keys.digestOfObjectKey(key).digest])).get(key)
       case 'tile': {
-        const hashes = await this.tile(key[1] ?? 0, keys.indexOfTileKey(key))
+        const hashes = await tileAt(this.#query, this.#ledgerId, {
+          index: keys.indexOfTileKey(key),
+          level: key[1] ?? 0,
+        })
         return hashes && seal(key, hashes)
       }
       default:
         return (await this.fetched([key])).get(key)
     }
-  }
-
-  /** A stored tile. The last tile of level 0 is stored once it is full. Errors: LEDGER_CORRUPT. */
-  async tile(level: number, index: number): Promise<Uint8Array | undefined> {
-    const rows = await this.#rows<[first: number, hashes: Buffer]>(
-      'SELECT first, hashes FROM lockstep.tile WHERE ledger_id = $1 AND level = $2 AND index = $3 ORDER BY first',
-      [level, index],
-    )
-    if (rows.length === 0) return undefined
-    return wholeTile(
-      rows.map(([first]) => first),
-      rows.map(([, hashes]) => hashes),
-    )
   }
 
   /** The values under keys of rows, of notes and of the identity, and the pieces of objects, with one round trip. */
@@ -83,15 +73,6 @@ export class Pairs implements PairReader {
         ).then((rows) => rows.forEach((piece) => void keep(keyOf(piece), piece[2]))),
     ])
     return { get: (key) => found.get(nameOf(key)) }
-  }
-
-  /** The stored tiles of level 0 in a range, both ends included, by index. */
-  async leafTiles(first: number, last: number): Promise<Map<number, Uint8Array>> {
-    const rows = await this.#rows<[index: number, hashes: Buffer]>(
-      'SELECT index::float8, hashes FROM lockstep.tile WHERE ledger_id = $1 AND level = 0 AND index BETWEEN $2 AND $3',
-      [first, last],
-    )
-    return new Map(rows)
   }
 
   /** Errors: LEDGER_CORRUPT. */
@@ -128,7 +109,7 @@ export class Pairs implements PairReader {
       case keys.tileKey(0, 0)[0]:
         return within(range, this.#tiles())
       default:
-        return this.#rowPages(range, limit)
+        return rowPages(this.#query, this.#ledgerId, { ...range, limit })
     }
   }
 
@@ -218,40 +199,6 @@ export class Pairs implements PairReader {
     }
   }
 
-  /** Rows of all generations, in the order of their keys: the generation follows the kind. */
-  async *#rowPages({ gte, lt, reverse }: Required<Omit<Range, 'limit'>>, limit: number): Pages {
-    const kind = gte[0] ?? 0
-    const generations = kindsOfGenerations.has(kind) ? await this.#generationsOf(kind, gte, lt) : [0]
-    for (const generation of reverse ? generations.toReversed() : generations) {
-      let [from, to] = [gte, lt]
-      let left = limit
-      for (;;) {
-        const count = Math.min(left, pagePairs)
-        const rows = await this.#rows<[key: Buffer, value: Buffer]>(
-          `SELECT key, value FROM lockstep.row WHERE ledger_id = $1 AND gen = $2 AND key >= $3 AND key < $4
-            ORDER BY key ${reverse ? 'DESC' : ''} LIMIT $5`,
-          [generation, from, to, count],
-        )
-        if (rows.length > 0) yield rows
-        left -= rows.length
-        const last = rows.at(-1)
-        if (last === undefined || rows.length < count || left === 0) break
-        if (reverse) to = last[0]
-        else from = Buffer.concat([last[0], Buffer.of(0)])
-      }
-    }
-  }
-
-  async #generationsOf(kind: number, gte: Uint8Array, lt: Uint8Array): Promise<number[]> {
-    const [first, last] = [gte[1] ?? 0, lt[0] === kind ? (lt[1] ?? 0) : generationMax]
-    if (first === last) return [first]
-    const rows = await this.#rows<[gen: number]>(
-      'SELECT DISTINCT gen FROM lockstep.row WHERE ledger_id = $1 AND gen BETWEEN $2 AND $3 ORDER BY gen',
-      [first, last],
-    )
-    return rows.map(([gen]) => gen)
-  }
-
   #rows<R extends unknown[]>(text: string, values: readonly unknown[]): Promise<R[]> {
     return this.#query<R>(text, [this.#ledgerId, ...values])
   }
@@ -261,26 +208,9 @@ type Piece = [digest: Buffer, piece: number, value: Buffer]
 
 const keyOf = ([digest, piece]: Piece) => keys.objectKey(digest.toString('hex'), piece)
 const seqMax = 2 ** 48 - 1
-const generationMax = 255
 
 /** The first bytes of keys, in order. */
 const kindsInOrder = [...new Set([...Buffer.from('ehimnorstx')])]
-const kindsOfGenerations = new Set([...Buffer.from('irsx')])
-
-/** The generation of a row with this key; notes and the identity have none. */
-export function generationOf(key: Uint8Array): number {
-  return kindsOfGenerations.has(key[0] ?? 0) ? (key[1] ?? 0) : 0
-}
-
-/** A tile of all its pieces. Errors: LEDGER_CORRUPT if one is missing. */
-export function wholeTile(firsts: readonly number[], pieces: readonly Uint8Array[]): Uint8Array {
-  let width = 0
-  pieces.forEach((piece, at) => {
-    if (firsts[at] !== width) throw corrupt('a piece of a tile is missing', { check: 'tiles' })
-    width += piece.length / 32
-  })
-  return concatBytes(...pieces)
-}
 
 function nameOf(key: Uint8Array): string {
   return Buffer.from(key.buffer, key.byteOffset, key.byteLength).toString('latin1')

@@ -1,15 +1,10 @@
 import { LockstepError } from '../../errors.ts'
 import { formatVersion } from '../../kernel/format.ts'
-import { limits } from '../../kernel/limits.ts'
-import { rootOf } from '../../merkle/frontier.ts'
-import type { HeadKeeper } from '../head-keeper.ts'
-import type { HeadPlace, Heads } from '../heads.ts'
 import { IndexRows } from '../keyed/index-rows.ts'
 import { Objects } from '../keyed/objects.ts'
 import type { StoredHead } from '../keyed/rows/head-row.ts'
 import { noteKey } from '../keyed/rows/keys.ts'
 import { newDigestKey } from '../keyed-digest.ts'
-import { leafHashOfText } from '../leaf.ts'
 import type {
   Appended,
   Cursors,
@@ -22,15 +17,17 @@ import type {
   TreeHeadFile,
   ViewWrite,
 } from '../log.ts'
-import { sha256 } from '../sha256.ts'
-import { Appender } from './appender.ts'
+import { Appender, assertSeat, hasLanded } from './appender.ts'
 import { PostgresCopy } from './copy.ts'
 import type { Database, Session } from './database.ts'
 import { assertExtends } from './extends.ts'
+import { databaseLimits } from './limits.ts'
 import { type Known, PostgresReader, readKnown } from './reader.ts'
-import { notWriter, readSeat, type Seat } from './seat.ts'
+import { notWriter, type Seat } from './seat.ts'
+import type { Signing } from './signing.ts'
 import { PostgresSnapshot } from './snapshot.ts'
-import { appendOf, type Changes, changeOf, changesOf, type Done } from './write.ts'
+import type { Changes, Done } from './statement.ts'
+import { changeOf, keepCursors, preparedAppend } from './write.ts'
 
 /** What an open log is made of. */
 export interface PostgresParts {
@@ -44,15 +41,6 @@ export interface PostgresParts {
   recoverMillisMax?: number | undefined
 }
 
-/** What signs and keeps the heads of a log, in the home folder of its node. */
-interface Signing {
-  heads: Heads
-  keeper: HeadKeeper
-  place: HeadPlace
-  /** Opens the ledger again, to sign what a copy asks for after this log was closed. */
-  reopened: () => Promise<PostgresLog>
-}
-
 /**
  * A log in PostgreSQL (ADR 0074). It follows what others append, and writes once it has the writer's seat (`write`). One
  * append is one statement, which compares the head and writes everything or nothing. The next append is sent before the
@@ -64,7 +52,8 @@ export class PostgresLog extends PostgresReader implements Log {
   readonly index: IndexRows
   readonly counts = { batches: 0, entries: 0, puts: 0 }
   readonly parts: PostgresParts
-  #signing: Signing | undefined
+  /** Signs and keeps the heads, if this log was opened in the home folder of a node. The open sets it. */
+  signing: Signing | undefined
   #writing: { appender: Appender; seat: Seat } | undefined
   /** The meta row that the next append writes, if the ledger is being raised to this version's format. */
   #raised: Meta | undefined
@@ -82,20 +71,19 @@ export class PostgresLog extends PostgresReader implements Log {
     this.parts = parts
     this.#tail = known.head
     this.meta = meta
+    const { pairs } = this
+    const scan = pairs.scan.bind(pairs)
     this.objects = new Objects({
-      fetched: (digests, notes = []) => this.pairs.fetched(notes.map(noteKey), digests),
-      scan: (range) => this.pairs.scan(range),
+      fetched: (digests, notes = []) => pairs.fetched(notes.map(noteKey), digests),
+      scan,
       write: async (batch) => {
         await this.#change({ batch })
         this.counts.batches += 1
         this.counts.puts += batch.puts.length
       },
     })
-    this.index = new IndexRows({
-      generation: () => this.head().generation,
-      scan: (range) => this.pairs.scan(range),
-      write: (batch) => this.#change({ batch }),
-    })
+    const generation = () => this.head().generation
+    this.index = new IndexRows({ generation, scan, write: (batch) => this.#change({ batch }) })
   }
 
   /** The seat under which this log writes; undefined while it only follows. */
@@ -105,16 +93,11 @@ export class PostgresLog extends PostgresReader implements Log {
 
   /** Begins to write under a seat that this node has taken. Errors: those of the database, LEDGER_FORKED. */
   async write(seat: Seat): Promise<void> {
-    const { database, recoverMillisMax = limits.databaseMillis.recover } = this.parts
+    const { database, ledgerId, recoverMillisMax = databaseLimits.recoverMillis } = this.parts
     const session = await database.pipelined()
-    const reconnected = (again: Session) => this.#assertSeat(again, seat)
+    const reconnected = (again: Session) => assertSeat(again, ledgerId, seat)
     this.#writing = { appender: new Appender(session, { database, reconnected, recoverMillisMax }), seat }
     await this.follow()
-  }
-
-  /** Called once, by the open. */
-  signWith(signing: Signing): void {
-    this.#signing = signing
   }
 
   /** Cost: one round trip. */
@@ -126,25 +109,17 @@ export class PostgresLog extends PostgresReader implements Log {
   ): Promise<Appended> {
     const { appender, seat } = this.#writer()
     const { epoch } = seat
+    const { ledgerId, node } = this.parts
     const [before, raised] = [this.#tail, this.#raised]
     if (expected.size !== before.size || (expected.epoch ?? epoch) !== epoch) return this.#moved(seat)
     const { head, tree } = this.known
-    const grown = tree.grow(recorded.map(({ text }) => leafHashOfText(text)))
-    const { frontier } = grown.tree
-    const after = { root: rootOf(frontier, sha256), size: frontier.size }
-    const changes = changesOf({ generation: head.generation, grown, raised, recorded, writes })
-    if (JSON.stringify(cursors) !== JSON.stringify(head.cursors)) changes.cursors = { cursors, node: this.parts.node }
-    const format = (raised ?? this.meta).format
-    const statement = appendOf(
-      this.ground.ledgerId,
-      { before: { ...before, epoch }, after: { ...after, format, frontier }, leaseMillis: limits.seatMillis.lease },
-      changes,
-    )
+    const on = { before, cursors, epoch, head, ledgerId, meta: this.meta, node, raised, recorded, tree, writes }
+    const { after, grown, puts, statement } = preparedAppend(on)
     this.#tail = after
 
     const sentAt = performance.now()
     this.#unanswered += 1
-    const sent = appender.send(statement, (session) => this.#hasLanded(session, before.size, seat))
+    const sent = appender.send(statement, (session) => hasLanded(session, { epoch, ledgerId, seq: before.size }))
     this.#last = sent
     const [done, nowMillis] = await sent.finally(() => {
       this.#unanswered -= 1
@@ -159,8 +134,8 @@ export class PostgresLog extends PostgresReader implements Log {
     this.known = { head: { ...this.known.head, ...after, cursors, epoch }, last, tree }
     this.counts.batches += 1
     this.counts.entries += recorded.length
-    this.counts.puts += changes.batch.puts.length
-    this.#signing?.keeper.touch()
+    this.counts.puts += puts
+    this.signing?.keeper.touch()
     return { outcome: 'done' }
   }
 
@@ -176,12 +151,7 @@ export class PostgresLog extends PostgresReader implements Log {
   }
 
   async keepCursors(cursors: Cursors): Promise<void> {
-    const { database, ledgerId, node } = this.parts
-    await database.query(
-      `INSERT INTO lockstep.cursor VALUES ($1, $2, $3)
-       ON CONFLICT (ledger_id, node) DO UPDATE SET cursors = excluded.cursors`,
-      [ledgerId, node, JSON.stringify(cursors)],
-    )
+    await keepCursors(this.parts, cursors)
     this.known = { ...this.known, head: { ...this.known.head, cursors } }
   }
 
@@ -190,26 +160,15 @@ export class PostgresLog extends PostgresReader implements Log {
     return true
   }
 
-  /** Signs a size for a copy, once it was compared with the copy. */
-  async #signFor(size: number, compare: (log: Log) => Promise<void>): Promise<SignedHead> {
-    const log = this.#isClosed ? await this.#signs().reopened() : this
-    try {
-      await compare(log)
-      return await log.sign(size)
-    } finally {
-      if (log !== this) await log.close()
-    }
-  }
-
   headFile(): TreeHeadFile | undefined {
-    return this.#signing?.place.read()
+    return this.signing?.headFile()
   }
 
-  sign(size: number): Promise<SignedHead> {
+  async sign(size: number): Promise<SignedHead> {
     return this.#signs().heads.sign(size)
   }
 
-  keepHead(): Promise<boolean> {
+  async keepHead(): Promise<boolean> {
     return this.#signs().heads.keep()
   }
 
@@ -221,32 +180,24 @@ export class PostgresLog extends PostgresReader implements Log {
     return PostgresSnapshot.of(this.parts)
   }
 
-  async copy(): Promise<PostgresCopy> {
-    const { database, ledgerId, node } = this.parts
-    const headFile = this.headFile()
-    const session = await database.snapshot()
-    const known = await readKnown({ ledgerId, query: session.query }, node)
-    return new PostgresCopy({
-      headFile,
-      known,
-      ledgerId,
+  copy(): Promise<PostgresCopy> {
+    return PostgresCopy.of(this.parts, {
+      headFile: this.headFile(),
       meta: this.meta,
-      session,
-      sign: (size, check) => this.#signFor(size, check),
+      sign: (size, compare) => this.#signs().signFor(size, compare, this.#isClosed ? undefined : this),
     })
   }
 
   /** Gives the seat back, so that another node can take it at once. */
   async close(): Promise<void> {
-    const { database } = this.parts
     this.#isClosed = true
     try {
       await this.#answered().catch(() => {})
-      await this.#signing?.keeper.close()
+      await this.signing?.keeper.close()
       await this.#writing?.seat.giveBack()
     } finally {
       await this.#writing?.appender.close()
-      await database.close()
+      await this.parts.database.close()
     }
   }
 
@@ -261,8 +212,8 @@ export class PostgresLog extends PostgresReader implements Log {
   }
 
   #signs(): Signing {
-    if (this.#signing === undefined) throw new LockstepError('INVARIANT_VIOLATED', 'this log was not opened to sign')
-    return this.#signing
+    if (this.signing === undefined) throw new LockstepError('INVARIANT_VIOLATED', 'this log was not opened to sign')
+    return this.signing
   }
 
   /** Errors: those of the last append that was sent. */
@@ -295,23 +246,5 @@ export class PostgresLog extends PostgresReader implements Log {
     const { text, values } = changeOf(this.ground.ledgerId, seat.epoch, changes)
     const [answer] = await this.ground.query<Done>(text, values)
     if (answer?.[0] !== 1) throw seat.lose('another node has the seat')
-  }
-
-  /** Whether the batch at a seq is of this seat. Only this log writes under it. */
-  async #hasLanded(session: Session, seq: number, { epoch }: Seat): Promise<boolean> {
-    const rows = await session.query('SELECT 1 FROM lockstep.batch WHERE ledger_id = $1 AND seq = $2 AND epoch = $3', [
-      this.ground.ledgerId,
-      seq,
-      epoch,
-    ])
-    return rows.length > 0
-  }
-
-  /** A new connection may lead to another server, with another history. Errors: NOT_WRITER. */
-  async #assertSeat(session: Session, seat: Seat): Promise<void> {
-    const row = await readSeat(session.query, this.ground.ledgerId)
-    const { system, timeline } = seat.place
-    if (row?.system === system && row.timeline === timeline && row.epoch === seat.epoch) return
-    throw seat.lose('the connection was lost, and the seat with it')
   }
 }

@@ -15,6 +15,7 @@ import { sha256 } from '../sha256.ts'
 import { assertLeaf, assertTexts, entriesAt, leafIn } from './entries.ts'
 import { Pairs } from './pairs.ts'
 import type { Query } from './seat.ts'
+import { leafTiles, tileAt } from './tiles.ts'
 
 /** What reads a ledger: a database, or a connection that sees it at one moment. */
 export interface Ground {
@@ -77,7 +78,7 @@ export class PostgresReader implements LogReader {
         case 'tile':
           return hashes.shift()
         default:
-          return valueOf(key, rowKeyOf(key, head.generation), rows)
+          return decodedValue(key, rowKeyOf(key, head.generation), rows)
       }
     })
   }
@@ -121,7 +122,7 @@ export class PostgresReader implements LogReader {
   async #leavesOf(from: number, to: number, tiles: TileReader): Promise<Map<number, Uint8Array>> {
     const [first, last] = [Math.floor(from / tileWidth), Math.floor(to / tileWidth)]
     const partial = tiles.tile(0, Math.floor(this.known.head.size / tileWidth))
-    const found = await this.pairs.leafTiles(first, last)
+    const found = await leafTiles(this.ground.query, this.ground.ledgerId, { first, last })
     if (!found.has(last) && partial !== undefined) found.set(last, partial)
     return found
   }
@@ -131,7 +132,10 @@ export class PostgresReader implements LogReader {
     const { head, tree } = this.known
     const width = Math.min(tileWidth, Math.floor(head.size / tileWidth ** level) - index * tileWidth)
     if (level === 0 && width < tileWidth) return tree.tiles.tile(level, index)
-    return (await this.pairs.tile(level, index))?.subarray(0, Math.max(0, width) * hashBytes)
+    return (await tileAt(this.ground.query, this.ground.ledgerId, { index, level }))?.subarray(
+      0,
+      Math.max(0, width) * hashBytes,
+    )
   }
 }
 
@@ -156,7 +160,11 @@ function rowKeyOf({ key, view }: Key, generation: number): Uint8Array | undefine
   }
 }
 
-function valueOf({ view }: Key, key: Uint8Array | undefined, rows: { get(key: Uint8Array): Uint8Array | undefined }) {
+function decodedValue(
+  { view }: Key,
+  key: Uint8Array | undefined,
+  rows: { get(key: Uint8Array): Uint8Array | undefined },
+) {
   const value = key && rows.get(key)
   if (key === undefined || value === undefined) return undefined
   return view === 'row' || view === 'state' ? decode(key, value) : unsealIfThere(key, value)
@@ -193,7 +201,7 @@ export async function readKnown({ ledgerId, query }: Ground, node: string): Prom
   const last = new LastTiles()
   for (let level = 1, nodes = Math.floor(size / tileWidth); nodes > 0; level += 1) {
     const index = Math.floor(nodes / tileWidth)
-    const hashes = nodes % tileWidth === 0 ? undefined : await pairs.tile(level, index)
+    const hashes = nodes % tileWidth === 0 ? undefined : await tileAt(query, ledgerId, { index, level })
     // Another node may have made the tile wider since.
     if (hashes !== undefined) last.keep([{ level, index, hashes: hashes.subarray(0, (nodes % tileWidth) * hashBytes) }])
     nodes = index

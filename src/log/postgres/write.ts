@@ -1,44 +1,66 @@
-import type { Frontier } from '../../merkle/frontier.ts'
+import { limits } from '../../kernel/limits.ts'
+import { type Frontier, rootOf } from '../../merkle/frontier.ts'
 import { concatBytes, hashBytes } from '../../merkle/hash.ts'
 import { type Tile, tileWidth } from '../../merkle/tiles.ts'
 import { putMark } from '../keyed/objects.ts'
-import { digestOfObjectKey, kindOf } from '../keyed/rows/keys.ts'
+import type { StoredHead } from '../keyed/rows/head-row.ts'
 import { putMeta } from '../keyed/rows/meta-row.ts'
 import type { StoreBatch } from '../keyed/store.ts'
-import type { Grown } from '../keyed/tree.ts'
+import type { Grown, LogTree } from '../keyed/tree.ts'
 import { putView } from '../keyed/view-write.ts'
-import type { Cursors, ErasedWrite, Meta, Recorded, ViewWrite } from '../log.ts'
-import { generationOf } from './pairs.ts'
+import { leafHashOfText } from '../leaf.ts'
+import type { Cursors, ErasedWrite, Head, Meta, Recorded, ViewWrite } from '../log.ts'
+import { sha256 } from '../sha256.ts'
+import type { Database } from './database.ts'
+import { bufferOf, type Changes, type Statement, StatementBuilder } from './statement.ts'
 
 /** What an append compares, and what it makes of the head. */
-export interface AppendedHead {
+interface AppendedHead {
   before: { epoch: number; root: Uint8Array; size: number }
   after: { format: number; frontier: Frontier; root: Uint8Array; size: number }
   leaseMillis: number
 }
 
-/** What is written in one statement, apart from the head. */
-export interface Changes {
-  batch: StoreBatch
-  cursors?: { cursors: Cursors; node: string } | undefined
-  /** Objects of which only the first piece, a mark, stays. */
-  marked?: readonly string[]
-  recorded?: readonly Recorded[]
-  /** Tiles that grew, and the size of the tree before. */
-  tiles?: readonly Tile[]
-}
-
 interface Appending {
-  generation: number
-  grown: Grown
-  /** The identity that is written with the entries, if they change it. */
+  /** The head after everything that was sent. */
+  before: Pick<Head, 'root' | 'size'>
+  cursors: Cursors
+  head: StoredHead
+  epoch: number
+  ledgerId: string
+  /** The identity of the ledger, and the one that is written with the entries if they change it. */
+  meta: Meta
+  node: string
   raised: Meta | undefined
   recorded: readonly Recorded[]
+  tree: LogTree
   writes: readonly (ErasedWrite | ViewWrite)[]
 }
 
+/** An append that can be sent, and what the log is after it. */
+interface Prepared {
+  after: { root: Uint8Array; size: number }
+  grown: Grown
+  puts: number
+  statement: Statement
+}
+
+/** Prepares an append on top of everything that was sent. */
+export function preparedAppend(appending: Appending): Prepared {
+  const { before, cursors, epoch, head, ledgerId, meta, node, raised, recorded, tree } = appending
+  const grown = tree.grow(recorded.map(({ text }) => leafHashOfText(text)))
+  const { frontier } = grown.tree
+  const after = { root: rootOf(frontier, sha256), size: frontier.size }
+  const changes = changesOf(appending, grown)
+  if (JSON.stringify(cursors) !== JSON.stringify(head.cursors)) changes.cursors = { cursors, node }
+  const { format } = raised ?? meta
+  const compared = { before: { ...before, epoch }, after: { ...after, format, frontier } }
+  const statement = appendOf(ledgerId, { ...compared, leaseMillis: limits.seatMillis.lease }, changes)
+  return { after, grown, puts: changes.batch.puts.length, statement }
+}
+
 /** What an append writes beside the head and the cursors. */
-export function changesOf({ generation, grown, raised, recorded, writes }: Appending): Changes {
+function changesOf({ head, raised, recorded, writes }: Appending, grown: Grown): Changes {
   const batch: StoreBatch = { puts: [], deletes: [] }
   const marked: string[] = []
   for (const write of writes) {
@@ -46,26 +68,17 @@ export function changesOf({ generation, grown, raised, recorded, writes }: Appen
       // The other pieces are deleted by the digest, so it need not be known how many there are.
       putMark(batch, { get: () => undefined }, { digest: write.key, seq: write.value })
       marked.push(write.key)
-    } else putView(batch, write, generation)
+    } else putView(batch, write, head.generation)
   }
   if (raised !== undefined) putMeta(batch, raised)
   return { batch, marked, recorded, tiles: grown.tiles }
 }
 
-/** A statement with its values. Its answer is `Done`. */
-export interface Statement {
-  text: string
-  values: unknown[]
-}
-
-/** The answer to a statement: 1 if it was done, otherwise 0, and the database's clock. */
-export type Done = [done: number, nowMillis: number]
-
 /**
  * The append: one statement that compares the head and writes everything, or writes nothing. Size, root and epoch are
  * compared, so neither another writer's entries nor an earlier seat can be followed by accident.
  */
-export function appendOf(ledgerId: string, head: AppendedHead, changes: Changes): Statement {
+function appendOf(ledgerId: string, head: AppendedHead, changes: Changes): Statement {
   const { after, before, leaseMillis } = head
   const to = new StatementBuilder(ledgerId)
   const [size, root, epoch] = [
@@ -129,144 +142,12 @@ function tilesSql(to: StatementBuilder, tiles: readonly Tile[], sizeBefore: numb
   return `INSERT INTO lockstep.tile SELECT $1, u.* FROM h, unnest(${list.join(', ')}) AS u`
 }
 
-/** Collects the parts of a statement and their values. Equal shapes give equal texts, so each is prepared once. */
-class StatementBuilder {
-  readonly #parts: string[] = []
-  readonly #values: unknown[]
-
-  constructor(ledgerId: string) {
-    this.#values = [ledgerId]
-  }
-
-  value(value: unknown, type: string): string {
-    this.#values.push(value instanceof Uint8Array ? bufferOf(value) : value)
-    return `$${this.#values.length}::${type}`
-  }
-
-  part(name: string, sql: string): void {
-    this.#parts.push(`${name} AS (${sql})`)
-  }
-
-  built({ batch, cursors, marked = [] }: Changes): Statement {
-    const [puts, deletes] = [lastOf(batch), batch.deletes]
-    const isObject = (key: Uint8Array) => kindOf(key) === 'object'
-    this.#putRows(puts.filter(([key]) => !isObject(key)))
-    this.#deleteRows(deletes.filter((key) => !isObject(key)))
-    this.#putObjects(puts.filter(([key]) => isObject(key)))
-    this.#deleteObjects(deletes.filter(isObject))
-    if (marked.length > 0) {
-      const digests = this.value(
-        marked.map((digest) => Buffer.from(digest, 'hex')),
-        'bytea[]',
-      )
-      this.part(
-        'm',
-        `DELETE FROM lockstep.object o USING h WHERE o.ledger_id = $1 AND o.digest = ANY(${digests}) AND o.piece > 0`,
-      )
-    }
-    if (cursors !== undefined) {
-      const [node, all] = [this.value(cursors.node, 'text'), this.value(JSON.stringify(cursors.cursors), 'jsonb')]
-      this.part(
-        'c',
-        `INSERT INTO lockstep.cursor SELECT $1, ${node}, ${all} FROM h
-         ON CONFLICT (ledger_id, node) DO UPDATE SET cursors = excluded.cursors`,
-      )
-    }
-    const text = `WITH ${this.#parts.join(', ')}
-      SELECT count(*)::int, extract(epoch FROM clock_timestamp())::float8 * 1000 FROM h`
-    return { text, values: this.#values }
-  }
-
-  #putRows(pairs: readonly Pair[]): void {
-    if (pairs.length === 0) return
-    const list = [
-      this.value(
-        pairs.map(([key]) => generationOf(key)),
-        'smallint[]',
-      ),
-      this.value(
-        pairs.map(([key]) => bufferOf(key)),
-        'bytea[]',
-      ),
-      this.value(
-        pairs.map(([, value]) => bufferOf(value)),
-        'bytea[]',
-      ),
-    ]
-    this.part(
-      'r',
-      `INSERT INTO lockstep.row SELECT $1, u.* FROM h, unnest(${list.join(', ')}) AS u
-       ON CONFLICT (ledger_id, gen, key) DO UPDATE SET value = excluded.value`,
-    )
-  }
-
-  #deleteRows(keys: readonly Uint8Array[]): void {
-    if (keys.length === 0) return
-    const list = [this.value(keys.map(generationOf), 'smallint[]'), this.value(keys.map(bufferOf), 'bytea[]')]
-    this.part(
-      'rd',
-      `DELETE FROM lockstep.row r USING h, unnest(${list.join(', ')}) AS u (gen, key)
-       WHERE r.ledger_id = $1 AND r.gen = u.gen AND r.key = u.key`,
-    )
-  }
-
-  #putObjects(pairs: readonly Pair[]): void {
-    if (pairs.length === 0) return
-    const named = pairs.map(([key]) => digestOfObjectKey(key))
-    const list = [
-      this.value(
-        named.map(({ digest }) => Buffer.from(digest, 'hex')),
-        'bytea[]',
-      ),
-      this.value(
-        named.map(({ piece }) => piece),
-        'int[]',
-      ),
-      this.value(
-        pairs.map(([, value]) => bufferOf(value)),
-        'bytea[]',
-      ),
-    ]
-    this.part(
-      'o',
-      `INSERT INTO lockstep.object SELECT $1, u.* FROM h, unnest(${list.join(', ')}) AS u
-       ON CONFLICT (ledger_id, digest, piece) DO UPDATE SET value = excluded.value`,
-    )
-  }
-
-  #deleteObjects(keys: readonly Uint8Array[]): void {
-    if (keys.length === 0) return
-    const named = keys.map(digestOfObjectKey)
-    const list = [
-      this.value(
-        named.map(({ digest }) => Buffer.from(digest, 'hex')),
-        'bytea[]',
-      ),
-      this.value(
-        named.map(({ piece }) => piece),
-        'int[]',
-      ),
-    ]
-    this.part(
-      'od',
-      `DELETE FROM lockstep.object o USING h, unnest(${list.join(', ')}) AS u (digest, piece)
-       WHERE o.ledger_id = $1 AND o.digest = u.digest AND o.piece = u.piece`,
-    )
-  }
-}
-
-type Pair = readonly [key: Uint8Array, value: Uint8Array]
-
-/** One statement can change a row once: the last value counts, and a deletion counts more. Sorted, so that no two statements wait for each other. */
-function lastOf({ deletes, puts }: StoreBatch): Pair[] {
-  const last = new Map<string, Pair>()
-  for (const { key, value } of puts) last.set(nameOf(key), [key, value])
-  for (const key of deletes) last.delete(nameOf(key))
-  return [...last].sort(([one], [other]) => (one < other ? -1 : 1)).map(([, pair]) => pair)
-}
-
-const nameOf = (key: Uint8Array) => bufferOf(key).toString('latin1')
-
-function bufferOf(bytes: Uint8Array): Buffer {
-  return bytes instanceof Buffer ? bytes : Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength)
+/** Keeps how far the files of a node follow the log. */
+export async function keepCursors(
+  { database, ledgerId, node }: { database: Database; ledgerId: string; node: string },
+  cursors: Cursors,
+): Promise<void> {
+  const text = `INSERT INTO lockstep.cursor VALUES ($1, $2, $3)
+    ON CONFLICT (ledger_id, node) DO UPDATE SET cursors = excluded.cursors`
+  await database.query(text, [ledgerId, node, JSON.stringify(cursors)])
 }
