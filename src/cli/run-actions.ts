@@ -8,6 +8,10 @@ import { verb } from './verb.ts'
 export const actionFlags = {
   'action.action_type': { name: 'action' },
   'action.artifacts': { name: 'artifacts' },
+  'action.command': {
+    about: 'what a tool call runs: {"argv": […], "program": {"found": …, "real": …}}',
+    name: 'command',
+  },
   'action.bundle': { about: 'what an export hands out, with its approvals: {"bundle_kind": …}', name: 'bundle' },
   'action.effects': { about: 'an effect of the action, in the words that lanes use to prohibit effects' },
   'action.lane_id': { about: 'the lane of the action' },

@@ -2,6 +2,7 @@ import { type ChildProcess, type SpawnOptions, spawn } from 'node:child_process'
 import { randomBytes } from 'node:crypto'
 import { once } from 'node:events'
 import { messageOf, systemCodeOf } from '../errors.ts'
+import { given } from '../kernel/given.ts'
 import type { Actor } from '../kernel/ids.ts'
 import { Descendants } from './descendants.ts'
 import { inheritedDescriptors } from './descriptors.ts'
@@ -71,18 +72,25 @@ export interface Launched {
   exit: Promise<number>
 }
 
+/** A program, its arguments, and the name that it is called by if that is not its path. */
+export interface What {
+  argv0?: string | undefined
+  program: string
+  words: readonly string[]
+}
+
 const exitNotFound = 127
 const exitCannotStart = 126
 
 /** Starts a guard, then the program. If that fails, prints the reason and resolves with the exit code of a shell. */
 export async function launch(
-  { program, words, place, pipe }: { program: string; words: readonly string[]; place: Place; pipe?: number },
+  { argv0, place, pipe, program, words }: What & { place: Place; pipe?: number },
   { name, say }: { name: string; say: (text: string) => void },
 ): Promise<Launched | number> {
   let guard: Guard | undefined
   try {
     guard = await Guard.start(place.mark, place.descriptors)
-    const child = spawn(program, words, spawnOptions(place, pipe))
+    const child = spawn(program, words, { ...spawnOptions(place, pipe), ...given({ argv0 }) })
     await once(child, 'spawn')
     // A child that changed its user cannot be signalled. That error must not end the wrapper.
     child.on('error', () => {})

@@ -1,4 +1,6 @@
 import type { LedgerHere } from '../api/api.ts'
+import type { DecidedAction } from '../api/shapes/runs.ts'
+import { commandSchema, type Program } from '../domain/policy/command.ts'
 import { isTerminal } from '../domain/run/moves.ts'
 import type { RunRecord } from '../domain/run/run-record.ts'
 import { codes, LockstepError, messageOf } from '../errors.ts'
@@ -7,7 +9,8 @@ import { authorizeIn, type Begun, completeIn, createFor, type PerformRequest } f
 import { hashRequest } from '../writer/core.ts'
 import { ignoringHangup } from './gate.ts'
 import { bootMillis, KeptLease, type WithLedger } from './kept-lease.ts'
-import { launch, type Place, placeOfCommand, withActor } from './launch.ts'
+import { launch, type Place, placeOfCommand, type What, withActor } from './launch.ts'
+import { programOf } from './program.ts'
 import { keepLease, type Limits, type Survivors, untilEnd } from './runner.ts'
 import { SignalRelay } from './signal-relay.ts'
 
@@ -44,12 +47,14 @@ export async function superviseAsRun(options: ExecOptions): Promise<number> {
   const stop = new AbortController()
   const relay = new SignalRelay(place, stop)
   const leaseMillis = request.lease_duration_s * 1000
+  const program = programOf(argv[0] ?? '', place.env)
+  const command = commandOf(argv, program)
   try {
     const started = await withLedger(async (ledger) => {
       const requestedAt = bootMillis()
       const run = await createFor(ledger, request, keyOf(options))
       if (run.status !== 'created') return { code: firstExitOf(run) }
-      const begun = await authorizeIn(ledger, run, request)
+      const begun = await authorizeIn(ledger, run, { ...request, action: { ...request.action, command } })
       const { run_id } = begun.run
       const { size: knownSize } = await ledger.head.get()
       const kept = { ...keepingRun(run_id), name: run_id, dir: ledger.dir, knownSize, leaseMillis, requestedAt }
@@ -67,7 +72,8 @@ export async function superviseAsRun(options: ExecOptions): Promise<number> {
       survivorsMillis: leaseMillis,
       timeoutMillis: options.timeoutMillis,
     }
-    const ended = await runToEnd(options, lease, { limits, place: inRun, relay })
+    const what = whatToRun(options, { decision: begun.decision, place: inRun, program })
+    const ended = await runToEnd({ ...options, what }, lease, { limits, place: inRun, relay })
     await lease.stop()
     return await withLedger((ledger) => finish(ledger, begun, { ...ended, argv })).catch((error: unknown) => {
       if (!isLost(error)) throw error
@@ -106,17 +112,35 @@ function firstExitOf({ outcome, run_id, status }: RunRecord): number {
   )
 }
 
+/** What a run is asked about: the words of its command, or only their digest if they are too long, and its program. */
+function commandOf(argv: readonly string[], program: Program | undefined): PerformRequest['action']['command'] {
+  const known = { argv: [...argv], program }
+  return commandSchema.safeParse(known).success ? known : { argv_sha256: hashRequest({ command: argv }) }
+}
+
+/**
+ * How to start the command. A program that the policy was asked about is started by the path that was looked at, under
+ * the name that it was found by, so that a link that changes meanwhile changes nothing.
+ */
+function whatToRun(
+  { argv }: Pick<ExecOptions, 'argv'>,
+  { decision, place, program }: { decision: DecidedAction; place: Place; program: Program | undefined },
+): What {
+  const [name = '', ...words] = argv
+  const isBound = program !== undefined && decision.rule_ids.some((rule) => rule.endsWith('/commands'))
+  if (place.isHangupIgnored) return ignoringHangup(isBound ? [program.found, ...words] : argv, place.env)
+  return isBound ? { argv0: program.found, program: program.real, words } : { program: name, words }
+}
+
 /** Runs the command under the lease of its run. */
 async function runToEnd(
-  { argv, say, survivors }: ExecOptions,
+  { argv, say, survivors, what }: ExecOptions & { what: What },
   lease: KeptLease,
   { limits, place, relay }: { limits: Limits; place: Place; relay: SignalRelay },
 ): Promise<Ended> {
   const { stop } = limits
   if (stop.aborted) return ended(Number(stop.reason), 'NOT_STARTED', 'stopped')
-  const [name = '', ...words] = argv
-  const what = place.isHangupIgnored ? ignoringHangup(argv, place.env) : { program: name, words }
-  const child = await launch({ ...what, place }, { name, say })
+  const child = await launch({ ...what, place }, { name: argv[0] ?? '', say })
   if (typeof child === 'number') return ended(child, 'NOT_STARTED', 'not_started')
   try {
     relay.passOnTo(child)

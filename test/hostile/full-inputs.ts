@@ -28,6 +28,7 @@ const action = {
   action_type: 'tool_call',
   artifacts: [artifact],
   bundle: { ...bundle, select: { run_id: 'run_main_1' } },
+  command: { argv: ['rec', 'a.wav'], program: { found: '/usr/bin/rec', real: '/usr/bin/rec' } },
   effects: ['external_transfer'],
   lane_id: 'TOOL_INTERVIEW_CAPTURE',
   scope: { case_id: 'CASE-17', client_session_id: 's-1' },
@@ -36,7 +37,8 @@ const action = {
 /** The other forms of a selection. */
 const others = [{ case_id: 'CASE-17' }, { lock: 'guard' }].map((select) => {
   const { action_type, lane_id, target } = action
-  return { action_type, bundle: { bundle_kind: 'other', select, size: 1 }, lane_id, scope: {}, target }
+  const command = { argv_sha256: 'ab'.repeat(32) }
+  return { action_type, bundle: { bundle_kind: 'other', select, size: 1 }, command, lane_id, scope: {}, target }
 })
 const error = { error_code: 'E_1', message: 'it_failed', retryable: true, stack_ref: 'files/stack.txt' }
 const lockId = (id: string) => `lck_${'a'.repeat(16)}${id}`

@@ -1,5 +1,6 @@
 import * as z from 'zod'
 import { actionSchema } from '../../domain/policy/action.ts'
+import { commandSchema, programSchema } from '../../domain/policy/command.ts'
 import { runEventSchemas } from '../../domain/run/events.ts'
 import { actorSchema } from '../../kernel/ids.ts'
 import { actorTypes, caseIdSchema, line, runIdSchema, runKinds, sha256Schema } from '../../kernel/vocabulary.ts'
@@ -84,7 +85,19 @@ export const verdict = z.strictObject({
 /** A decision that was not recorded. */
 export interface PolicyVerdict extends z.output<typeof verdict> {}
 
-hints.add(actionSchema, { bundle: { about: 'What an export hands out, and the approvals that it names.' } })
+hints.add(actionSchema, {
+  bundle: { about: 'What an export hands out, and the approvals that it names.' },
+  command: { about: 'What a tool call runs. A lane can bind a tool to programs and arguments.' },
+})
+hints.add(commandSchema, {
+  argv: { about: 'The words of the command, the name of the program first.' },
+  argv_sha256: { about: 'The SHA-256 of the RFC 8785 form of `{"command": argv}`, in place of an argv.' },
+  program: { about: 'The program that argv names, on the machine that runs it.' },
+})
+hints.add(programSchema, {
+  found: { about: 'The path where the program was found, with the links of its folder resolved.' },
+  real: { about: 'The path that this leads to, with all links resolved.' },
+})
 hints.add(explainForRole, { role_id: { about: 'The role that would act.' }, run_kind: { about: 'The kind of run.' } })
 hints.add(explainInRun, { run_id: { about: 'The run that would act.' } })
 const inForce = {

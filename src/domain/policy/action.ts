@@ -5,6 +5,7 @@ import { lineOf, recordWith } from '../../kernel/ids.ts'
 import { limits } from '../../kernel/limits.ts'
 import { line, privilegedActions, shortLine } from '../../kernel/vocabulary.ts'
 import { askedExportSchema } from '../approval/exported.ts'
+import { commandSchema } from './command.ts'
 
 /** Such a key can be neither an array index nor `__proto__`. */
 const scopeKey = z.string().regex(/^[a-z][a-z0-9_]{0,79}$/)
@@ -21,6 +22,8 @@ export const actionSchema = z.strictObject({
   artifacts: artifactRefsSchema.optional(),
   /** What an export hands out, and the approvals that it names. */
   bundle: askedExportSchema.optional(),
+  /** What a tool call runs, as far as the caller knows it. */
+  command: commandSchema.optional(),
   /** The side effects that the caller declares, in the words that lanes use to prohibit them. */
   effects: z.array(scopeKey).max(50).optional(),
   lane_id: line,

@@ -16,10 +16,11 @@ import {
 import { isPin } from './content.ts'
 import { checkEffects, checkInputs, checkOutputs } from './effects.ts'
 import type { Lane, Policy } from './policy.ts'
+import { checkProgram, programRule } from './programs.ts'
 
 /**
  * The verdict on a run or an action. A deny has the reason of the first failed check, the rules of all failed checks in
- * order, and the missing facts. An allow has the rule that grants the action.
+ * order, and the missing facts. An allow has the rules that grant the action.
  */
 export interface PolicyVerdict {
   decision: 'allow' | 'deny'
@@ -46,8 +47,14 @@ export function authorize(question: Question): PolicyVerdict {
   return decide(question.run, () => {
     const { action, policy, pinned = policy } = question
     const lane = pinned?.lanes.get(action.lane_id)
-    return { failed: [...checksOf(question)], granted: lane === undefined ? [] : [grantOf(lane, action)] }
+    return { failed: [...checksOf(question)], granted: lane === undefined ? [] : grantsOf(lane, action) }
   })
+}
+
+/** The rules that grant an action: the list that names its target, and the program that its tool is bound to. */
+function grantsOf(lane: Lane, action: Action): string[] {
+  const bound = programRule(lane, action)
+  return [grantOf(lane, action), ...(bound === undefined ? [] : [bound])]
 }
 
 /** Checks that need no policy, or no lane, run even if it is missing. */
@@ -61,6 +68,7 @@ function* checksOf({ action, policy: inForce, pinned: policy = inForce, run }: Q
   const lane = policy?.lanes.get(action.lane_id)
   if (lane === undefined) return
   yield* checkAction(lane, action)
+  yield* checkProgram(lane, action)
   yield* checkScope(run, lane, action)
   yield* checkEffects(run, lane, action)
 }

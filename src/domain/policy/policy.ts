@@ -2,6 +2,7 @@ import * as z from 'zod'
 import { promotionRolesDefault } from '../../kernel/config.ts'
 import { reasonSchema } from '../../kernel/ids.ts'
 import { limits } from '../../kernel/limits.ts'
+import { absolutePath, noNul } from './command.ts'
 import { type PolicyDocument, type PolicyProblem, problemAt } from './document.ts'
 
 const id = z
@@ -15,6 +16,22 @@ const table = pattern(/^[A-Za-z][A-Za-z0-9_.-]{0,119}\*?$/, 'A-Z a-z 0-9 _ . -')
 const word = z
   .string()
   .regex(/^[a-z][a-z0-9_]{0,79}$/, 'must begin with a lower-case letter and have at most 80 of a-z 0-9 _')
+function isProgramPattern(text: string): boolean {
+  if (text.slice(0, -1).includes('*')) return false
+  return absolutePath.test(text) || /^[A-Za-z0-9_][A-Za-z0-9_.+-]{0,119}\*?$/.test(text)
+}
+
+/** A program in a folder of the system by its name, or any program by its path. */
+const program = z
+  .string()
+  .max(limits.reasonChars)
+  .refine(noNul, 'must be well-formed Unicode without NUL')
+  .refine(isProgramPattern, 'must be a name such as npm, or an absolute path without . and .., and may end in *')
+/** The arguments of a program, each as it is or up to a `*`. `**` at the end stands for any further ones. */
+const args = z
+  .array(z.string().max(limits.reasonChars).refine(noNul, 'must be well-formed Unicode without NUL'))
+  .max(limits.policyListMax)
+  .refine((words) => !words.slice(0, -1).includes('**'), '** may only stand at the end')
 const listOf = <Item extends z.ZodType>(item: Item) => z.array(item).max(limits.policyListMax)
 
 /**
@@ -32,7 +49,11 @@ const laneSchema = z.strictObject({
   purpose: reasonSchema,
   allowed_callers: z.strictObject({ roles: listOf(id) }),
   allowed_actions: z.strictObject({
+    /** Binds tools to programs: such a tool runs one of these, with these arguments, and nothing else. */
+    commands: listOf(z.strictObject({ tool, program, args })).optional(),
     partial_outputs: z.boolean().optional(),
+    /** Whether the content of actions may be recorded, such as the arguments of a command. By default only digests are. */
+    raw_text: z.boolean().optional(),
     reads: listOf(id).optional(),
     tools: listOf(tool).optional(),
     writes: listOf(z.strictObject({ table, mode: word })).optional(),
@@ -93,6 +114,11 @@ export function takesNoText(lane: Lane): boolean {
   const { allowed_actions, scope } = lane
   const mayShare = isPromotionLane(lane) || (allowed_actions.writes ?? []).some(({ table }) => isSharedTable(table))
   return mayShare || scope.prohibits.includes('raw_case_text')
+}
+
+/** Whether the content of actions in a lane is recorded. A lane that takes no raw text records none, whatever it says. */
+export function keepsText(lane: Lane | undefined): boolean {
+  return lane?.allowed_actions.raw_text === true && !takesNoText(lane)
 }
 
 /**

@@ -5,6 +5,7 @@ import { limits } from '../../kernel/limits.ts'
 import { usedEvents } from '../approval/judge.ts'
 import type { Action } from '../policy/action.ts'
 import { sharesKnowledge } from '../policy/effects.ts'
+import { keepsText, type Lane } from '../policy/policy.ts'
 import { stoppedAbove } from './above.ts'
 import { refuseUnrecorded } from './bundles.ts'
 import {
@@ -43,7 +44,7 @@ export function decideAuthorize(command: AuthorizeAction, of: RunCase): Decision
   const { actor: caller, config, time } = context
   const verdict = verdictOn(action, { caller, config, pinned, policy: inForce.policy, rows, run, time })
   // Free text that the lane prohibits is not recorded, not even with the deny.
-  const asked = hasFreeText(action, laneOf(of)) ? withoutText(action) : askedFor(action)
+  const asked = hasFreeText(action, laneOf(of)) ? withoutText(action) : askedFor(action, laneOf(of))
   const decided = decidedEvent(run.run_id, asked, verdict)
   if (verdict.decision === 'allow') return append(of, [...usedEvents(action, run.run_id), decided])
   return append(of, [decided, ...unrecordedEvents(run), deniedEvent(run.run_id, durationMillis(of), verdict)])
@@ -111,16 +112,24 @@ function isSameAction(allowed: OpenAction, { action_type, target }: RecordAction
   return name === allowed.target.name && operation === allowed.target.operation
 }
 
-function askedFor(action: Action): AskedFor {
+function askedFor(action: Action, lane: Lane | undefined): AskedFor {
   const { action_type, artifacts, bundle, effects, scope } = action
   return {
-    ...given({ artifacts, bundle, effects }),
+    ...given({ artifacts, bundle, command: commandOf(action, lane), effects }),
     on: action_type,
     scope: Object.keys(scope)
       .sort()
       .map((key) => ({ key, value: String(scope[key]) })),
     target: targetOf(action),
   }
+}
+
+/** What is recorded of the command of an action: its digest, and its words if the lane keeps such texts. */
+function commandOf({ command }: Action, lane: Lane | undefined): AskedFor['command'] {
+  if (command?.argv_sha256 === undefined) return undefined
+  const { argv, argv_sha256, program } = command
+  if (!keepsText(lane)) return { argv_sha256 }
+  return { ...given({ argv: argv && JSON.stringify(argv) }), argv_sha256, ...program }
 }
 
 /** What is recorded of an action with prohibited free text: its type, and its target if that is an identifier. */

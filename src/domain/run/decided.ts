@@ -3,7 +3,10 @@ import type { RunDraft } from './case.ts'
 import type { RunEventData } from './events.ts'
 
 /** What a decision is about, besides its run. */
-export type AskedFor = Pick<RunEventData<'run.decided'>, 'artifacts' | 'effects' | 'on' | 'scope' | 'target'>
+export type AskedFor = Pick<
+  RunEventData<'run.decided'>,
+  'artifacts' | 'command' | 'effects' | 'on' | 'scope' | 'target'
+>
 
 /** The authz_decision event: the request and the verdict of the policy. */
 export function decidedEvent(run_id: string, asked: AskedFor, verdict: PolicyVerdict): RunDraft {

@@ -67,9 +67,20 @@ const created = manifestSchema.extend({
   run_kind: z.enum(runKinds),
 })
 
+const commandText = freeText(z.string())
+const decidedCommandSchema = z.strictObject({
+  /** The JSON text of the argv. */
+  argv: commandText.optional(),
+  argv_sha256: sha256Schema,
+  found: commandText.optional(),
+  real: commandText.optional(),
+})
+
 /** A decision on the start of a run or on an action in it; its event_id is the decision_id. */
 const decided = z.strictObject({
   artifacts: actionSchema.shape.artifacts,
+  /** What the tool call runs. Only the digest, unless the lane allows raw text. */
+  command: decidedCommandSchema.optional(),
   /** What an export would hand out, and the approvals that it named. */
   bundle: recordedAskedSchema.optional(),
   /** The configuration that the decision was made under. Ledgers of older versions had none in force. */

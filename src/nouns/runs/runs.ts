@@ -10,7 +10,7 @@ import type { Json } from '../../kernel/canonical.ts'
 import type { Entry } from '../../kernel/entry.ts'
 import { type Actor, knownAs } from '../../kernel/ids.ts'
 import { after } from '../../kernel/maybe.ts'
-import { type Core, submit } from '../../writer/core.ts'
+import { type Core, hashRequest, submit } from '../../writer/core.ts'
 import { evidenceFor } from '../../writer/holders.ts'
 import type { Outcome } from '../../writer/submission.ts'
 import type { PolicyOfLedger } from '../policy/policy.ts'
@@ -57,7 +57,7 @@ export class Runs implements Handlers<RunsApi> {
   }
 
   async authorize(input: Given<typeof shapes.authorize>): Promise<shapes.DecidedAction> {
-    const outcome = await this.#submitAsked('run.authorize', input)
+    const outcome = await this.#submitAsked('run.authorize', withDigest(input))
     refuseUnlessDone(outcome, 'run.authorize')
     const decided = decidedOf(outcome)
     const isAllowAgain = decided.replayed && decided.decision === 'allow'
@@ -208,6 +208,14 @@ export function refuseExpired({ entries }: Pick<Outcome, 'entries'>): void {
     details: { run_id },
     hint: `To retry it, run: lockstep run retry ${run_id} --reason TEXT`,
   })
+}
+
+/** The request with the digest of the command that it names. */
+function withDigest({ action, ...asked }: Given<typeof shapes.authorize>): Given<typeof shapes.authorize> {
+  const { command } = action
+  if (command?.argv === undefined) return { ...asked, action }
+  const argv_sha256 = hashRequest({ command: command.argv })
+  return { ...asked, action: { ...action, command: { ...command, argv_sha256 } } }
 }
 
 function decidedOf({ entries, replayed }: Outcome): shapes.DecidedAction {

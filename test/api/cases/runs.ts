@@ -1,7 +1,8 @@
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { equal, is, ok } from 'uvu/assert'
-import { becca, type Cases, newName, refused, type Stage, stranger } from '../stage.ts'
+import { hashRequest } from '../../../src/writer/core.ts'
+import { all, becca, type Cases, newName, refused, type Stage, stranger } from '../stage.ts'
 
 import {
   actionOf,
@@ -122,6 +123,14 @@ export const runs: Cases<'runs'> = {
         const repeated = await authorize(input)
         equal([repeated.decision_id, repeated.replayed], [decision_id, true])
         await refused(authorize({ ...input, action: actionOf(again, 'dictation.stop') }), 'IDEMPOTENCY_MISMATCH')
+      },
+      'records the digest of the command that the action names, and not its words': async (stage) => {
+        const run_id = await tool(stage)
+        const command = { argv: ['rec', 'a.wav'], program: { found: '/usr/bin/rec', real: '/usr/bin/rec' } }
+        const { decision_id } = await stage.api.runs.authorize({ run_id, action: { ...actionOf(run_id), command } })
+        const entries = await all(stage.api.log.read({ from: Number(decision_id.split('_').at(-1)) }))
+        const decided = entries.find(({ event_id }) => event_id === decision_id)
+        equal(decided?.data.command, { argv_sha256: hashRequest({ command: command.argv }) })
       },
     },
     record: {
