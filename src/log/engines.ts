@@ -10,6 +10,7 @@ import type { Log, NewMeta } from './log.ts'
 export { keepFirstHead } from './level/first-head.ts'
 export { openLog } from './level/open/open.ts'
 export { MemoryLog } from './memory/memory-log.ts'
+export { SharedLog } from './postgres/shared.ts'
 
 /**
  * Creates a database in an empty folder, fills it, and closes it. It is recorded as cleanly closed, so that the first

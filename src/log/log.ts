@@ -163,7 +163,7 @@ export interface Log extends LogReader {
   readonly objects: LogObjects
   readonly index: LogIndex
   /** The clock that all processes of the ledger share; undefined if each has the clock of its machine. */
-  readonly clock?: SharedClock
+  readonly clock?: SharedClock | undefined
   /** Tells whether the ledger is still this process's own; undefined if no other process can take it. */
   readonly custody: Holding | undefined
   /**
@@ -225,7 +225,7 @@ export interface Term {
 /** What an engine knows about whether the ledger was taken from this process. Errors: LEDGER_MOVED. */
 export interface Holding {
   /** What this process records of its right to write, before it writes anything else. */
-  readonly term?: Term
+  readonly term?: Term | undefined
   /** Called before an answer that needs no write. */
   assertBefore(): void
   /** Looks again. */

@@ -1,34 +1,9 @@
 import { setTimeout as pause } from 'node:timers/promises'
 import { limits } from '../kernel/limits.ts'
 import type { LocalLedger } from '../ledger.ts'
+import type { SharedLedger, Writing } from '../shared.ts'
 import type { Forward } from './forward.ts'
 import type { Log } from './log.ts'
-
-/** Who writes a ledger that several nodes share. */
-export interface WriterNow {
-  /** Null if the seat was given back or never taken. */
-  writer: { node: string; url?: string } | null
-  /** Milliseconds until the seat is free; zero or less means that it is free now. */
-  left_ms: number
-}
-
-/** A ledger that this process writes, and whether it may go on. */
-export interface Writing {
-  ledger: LocalLedger
-  /** Whether the seat is this process's no more. */
-  isLost: () => boolean
-}
-
-/** A ledger that several nodes share, as its engine offers it to one of them. */
-export interface SharedLedger {
-  /** The name of this node. */
-  readonly node: string
-  /** The ledger as it grows, without the right to write. It is open until the service closes it. */
-  readonly follower: LocalLedger
-  look(): Promise<WriterNow>
-  /** Takes the seat of the writer and opens the ledger under it; undefined if another node has the seat. */
-  write(url: string | undefined): Promise<Writing | undefined>
-}
 
 interface NodeParts {
   forward: Forward
@@ -100,6 +75,7 @@ export class Node {
   async #follow(): Promise<number> {
     const { forward, log, shared, url } = this.#parts
     const { left_ms, writer } = await shared.look()
+    await shared.follow()
     if (left_ms > 0 && writer !== null && writer.node !== shared.node) {
       forward.to(writer.url)
       return Math.min(left_ms + 1, limits.seatMillis.look)

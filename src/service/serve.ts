@@ -4,6 +4,7 @@ import { getRequestListener } from '@hono/node-server'
 import { systemCodeOf } from '../errors.ts'
 import { limits } from '../kernel/limits.ts'
 import type { LocalLedger } from '../ledger.ts'
+import type { SharedLedger } from '../shared.ts'
 import { appOf } from './app.ts'
 import { type Authenticate, callerOf } from './caller.ts'
 import { Calls } from './calls.ts'
@@ -14,7 +15,7 @@ import { InProgress } from './in-progress.ts'
 import { type Listening, listenOnInherited, listenOnSocket, listenOnTcp, type TcpOptions } from './listen.ts'
 import { type Log, logOf } from './log.ts'
 import { Metrics } from './metrics.ts'
-import { Node, type SharedLedger } from './node.ts'
+import { Node } from './node.ts'
 import { bytesOf, invalid, notBegun, unparsed, unreadable } from './problem.ts'
 import { Rates } from './rates.ts'
 
@@ -62,10 +63,11 @@ export async function serve(ledger: LocalLedger, options: ServeOptions = {}): Pr
 
 /**
  * Serves a ledger that several nodes share: this process answers reads, and decides commands while it has the seat of the
- * writer; otherwise it forwards them. Errors: those of `serve`. `close` also gives the seat back.
+ * writer; otherwise it forwards them. `close` gives the seat back, and does not close the shared ledger. Errors: those of
+ * `serve`.
  */
 export async function serveNode(shared: SharedLedger, options: ServeOptions = {}): Promise<Service> {
-  const service = new HttpService(shared.follower, options)
+  const service = new HttpService(shared.follower, { forward: {}, ...options })
   try {
     await service.listen(options.listen)
     await service.share(shared)

@@ -1,4 +1,3 @@
-import { LockstepError } from '../../errors.ts'
 import { formatVersion } from '../../kernel/format.ts'
 import { IndexRows } from '../keyed/index-rows.ts'
 import { Objects } from '../keyed/objects.ts'
@@ -13,6 +12,7 @@ import type {
   Log,
   Meta,
   Recorded,
+  SharedClock,
   SignedHead,
   TreeHeadFile,
   ViewWrite,
@@ -22,7 +22,7 @@ import { PostgresCopy } from './copy.ts'
 import type { Database, Session } from './database.ts'
 import { assertExtends } from './extends.ts'
 import { databaseLimits } from './limits.ts'
-import { type Known, PostgresReader, readKnown } from './reader.ts'
+import { isNewest, type Known, PostgresReader, readKnown } from './reader.ts'
 import { notWriter, type Seat } from './seat.ts'
 import type { Signing } from './signing.ts'
 import { PostgresSnapshot } from './snapshot.ts'
@@ -31,6 +31,8 @@ import { changeOf, keepCursors, preparedAppend } from './write.ts'
 
 /** What an open log is made of. */
 export interface PostgresParts {
+  /** The clock of the database; absent where no lease is judged. */
+  clock?: SharedClock | undefined
   database: Database
   known: Known
   ledgerId: string
@@ -48,6 +50,7 @@ export interface PostgresParts {
  */
 export class PostgresLog extends PostgresReader implements Log {
   meta: Meta
+  readonly clock: SharedClock | undefined
   readonly objects: Objects
   readonly index: IndexRows
   readonly counts = { batches: 0, entries: 0, puts: 0 }
@@ -66,8 +69,9 @@ export class PostgresLog extends PostgresReader implements Log {
   #isClosed = false
 
   constructor(parts: PostgresParts) {
-    const { database, known, ledgerId, meta } = parts
+    const { clock, database, known, ledgerId, meta } = parts
     super({ ledgerId, query: database.query }, known)
+    this.clock = clock
     this.parts = parts
     this.#tail = known.head
     this.meta = meta
@@ -212,7 +216,7 @@ export class PostgresLog extends PostgresReader implements Log {
   }
 
   #signs(): Signing {
-    if (this.signing === undefined) throw new LockstepError('INVARIANT_VIOLATED', 'this log was not opened to sign')
+    if (this.signing === undefined) throw notWriter('it follows the log, and only the writer signs')
     return this.signing
   }
 
@@ -232,6 +236,7 @@ export class PostgresLog extends PostgresReader implements Log {
   /** Takes in what others have appended, unless this log appends meanwhile. Errors: LEDGER_FORKED, LEDGER_CORRUPT. */
   async #refresh(): Promise<void> {
     const before = this.known
+    if (await isNewest(this.ground, before.head)) return
     const now = await readKnown(this.ground, this.parts.node)
     if (this.known !== before || this.#unanswered > 0) return
     await assertExtends(this.ground, now, before.head)

@@ -55,9 +55,11 @@ const renewSql = `UPDATE lockstep.head SET lease_until = clock_timestamp() + $3:
 const giveBackSql = `UPDATE lockstep.head SET epoch = epoch + 1, lease_until = '-infinity', writer = NULL
  WHERE ledger_id = $1 AND epoch = $2`
 
-/** Reads the seat; undefined if the database has no such ledger. Errors: those of the database. Cost: one read. */
-export async function readSeat(query: Query, ledgerId: string): Promise<SeatRow | undefined> {
-  return seatRow(await query<SeatColumns>(readSql, [ledgerId]))
+/** Reads the seat. Errors: NO_LEDGER, those of the database. Cost: one read. */
+export async function readSeat(query: Query, ledgerId: string): Promise<SeatRow> {
+  const row = seatRow(await query<SeatColumns>(readSql, [ledgerId]))
+  if (row !== undefined) return row
+  throw new LockstepError('NO_LEDGER', `the database has no ledger ${ledgerId}`, { details: { ledger_id: ledgerId } })
 }
 
 /**
