@@ -197,6 +197,7 @@ async function batchHandler(exchange: Exchange, { callerOf, calls, forward, metr
     body: () => batch.body,
     here: () => answerBatch(exchange, { batch, calls, caller, counted: (name, status) => metrics.count(name, status) }),
     isRepeatable: batch.isRepeatable,
+    pids: batch.pids,
   })
 }
 

@@ -7,7 +7,7 @@ import { knownAs } from '../kernel/ids.ts'
 import { parsedJson } from '../kernel/json.ts'
 import type { Ground, Handler } from './app.ts'
 import type { Exchange } from './exchange.ts'
-import { bodyOf, demandNoBody, inputOfQuery, keyOf, parametersOf } from './input.ts'
+import { bodyOf, demandNoBody, inputOfQuery, keyOf, parametersOf, pidsIn } from './input.ts'
 import { invalid } from './problem.ts'
 
 /** Answers a command: the node that writes the ledger decides it. */
@@ -32,6 +32,7 @@ export function commandHandler(operation: Operation): Handler {
       body: () => JSON.stringify(asNow()),
       here: () => told(exchange, ground.calls.ask(operation, asNow(), { caller, signal, trace: exchange.trace })),
       isRepeatable: isRepeatable(remote(operation), asked),
+      pids: pidsIn(asked),
       signal,
     })
   }

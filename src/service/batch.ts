@@ -7,7 +7,7 @@ import type { Caller } from './caller.ts'
 import { type Calls, operationsByName } from './calls.ts'
 import type { Exchange } from './exchange.ts'
 import { isLost } from './forward.ts'
-import { bodyOf, keyOf } from './input.ts'
+import { bodyOf, keyOf, pidsIn } from './input.ts'
 import { invalid } from './problem.ts'
 
 /** Tells the metrics how one line ended. */
@@ -20,6 +20,8 @@ export interface Batch {
   key: string | undefined
   /** Whether all of it may be sent again after its answer was lost. */
   isRepeatable: boolean
+  /** The processes that its calls name. */
+  pids: readonly number[]
 }
 
 /** Reads the body of a batch. Errors: INVALID_INPUT (no lines), LIMIT_EXCEEDED (too many lines). */
@@ -33,17 +35,22 @@ export async function batchOf(exchange: Exchange, isShared: boolean): Promise<Ba
       details: { lines: lines.length },
     })
   }
-  return { body, lines, key, isRepeatable: isShared && (key !== undefined || lines.every(isRepeatableLine)) }
+  if (!isShared) return { body, lines, key, isRepeatable: false, pids: [] }
+  const calls = lines.flatMap(callsIn)
+  const isSafe = ({ call, input }: BatchCall) => {
+    const kind = operationsByName.get(call)?.facts.kind ?? 'query'
+    return isRepeatable({ kind }, Object(input))
+  }
+  const pids = calls.flatMap(({ input }) => pidsIn(Object(input)))
+  return { body, lines, key, isRepeatable: key !== undefined || calls.every(isSafe), pids }
 }
 
-/** Whether a line may be sent again. A line that cannot be read is refused each time. */
-function isRepeatableLine(line: string, at: number): boolean {
+/** The call of a line. A line that cannot be read is refused each time. */
+function callsIn(line: string, at: number): BatchCall[] {
   try {
-    const { call, input } = callIn(line, at)
-    const operation = operationsByName.get(call)
-    return operation === undefined || isRepeatable({ kind: operation.facts.kind }, Object(input))
+    return [callIn(line, at)]
   } catch {
-    return true
+    return []
   }
 }
 

@@ -3,6 +3,7 @@ import { everyOperation, type Operation } from '../api/operations.ts'
 import type { TraceContext } from '../kernel/trace.ts'
 import type { LocalLedger } from '../ledger.ts'
 import type { KnownCallOptions } from '../nouns/served.ts'
+import { withEvidence } from '../writer/holders.ts'
 import { parse } from '../writer/parse.ts'
 import { type Caller, demandAuthority, demandGrant, demandLocalFacts, demandOneOf, withActor } from './caller.ts'
 import { withKey } from './input.ts'
@@ -71,7 +72,9 @@ export class Calls {
   /** Asks the ledger for a caller. The signal ends a waiting call. Errors: those of the operation. */
   ask({ noun, verb }: Operation, input: object, { caller, signal, trace }: Asking): Promise<unknown> {
     const method = this.#method<Asked>(noun, verb)
-    return inSpan(`${noun}.${verb}`, trace, (own) => method(input, { authn: caller.authn, signal, trace: own }))
+    const { authn, evidence } = caller
+    const call = () => inSpan(`${noun}.${verb}`, trace, (own) => method(input, { authn, signal, trace: own }))
+    return evidence === undefined ? call() : withEvidence(evidence, call)
   }
 
   /** Follows a stream of the ledger. An invalid input is refused before the answer begins. Errors: INVALID_INPUT. */

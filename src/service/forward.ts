@@ -6,7 +6,8 @@ import { retried } from '../client/retries.ts'
 import type { TlsOptions } from '../client/undici-transport.ts'
 import { LockstepError } from '../errors.ts'
 import { limits } from '../kernel/limits.ts'
-import type { Caller } from './caller.ts'
+import { evidenceFor } from '../writer/holders.ts'
+import { type Caller, evidenceListMax, nodeHeaders } from './caller.ts'
 import type { Exchange } from './exchange.ts'
 
 /** Sends the answer of a call. */
@@ -21,6 +22,8 @@ export interface WritersCall {
   body: () => Readable | string | undefined
   /** Whether the call may be sent again after its answer was lost. */
   isRepeatable: boolean
+  /** The processes of this machine that the call names. */
+  pids?: readonly number[]
   /** Ends a call that may take long. */
   signal?: AbortSignal | undefined
 }
@@ -146,7 +149,7 @@ export class Forward {
     return this.#isHere || exchange.header('authorization') !== undefined || this.#options.token !== undefined
   }
 
-  async #sent(exchange: Exchange, { body, caller }: WritersCall, signal: AbortSignal): Promise<Tell> {
+  async #sent(exchange: Exchange, { body, caller, pids }: WritersCall, signal: AbortSignal): Promise<Tell> {
     if (this.#peer === undefined) throw notWriter('no node is known to write it')
     if (exchange.header(forwardedHeader) !== undefined) throw notWriter('another node writes it')
     if (!this.#canForward(exchange))
@@ -154,7 +157,7 @@ export class Forward {
     const text = body()
     const answer = await this.#peer.send({
       answerMillisMax: exchange.kind === 'waiting' ? 0 : limits.answerMillisMax,
-      headers: this.#headersOf(exchange, caller),
+      headers: this.#headersOf(exchange, caller, pids),
       method: exchange.incoming.method as 'GET' | 'POST' | 'PUT',
       path: exchange.url,
       signal,
@@ -168,10 +171,12 @@ export class Forward {
     }
   }
 
-  #headersOf(exchange: Exchange, { authn }: Caller): Record<string, string> {
-    const headers: Record<string, string> = { ...picked(exchange.incoming.headers, passedOn), [forwardedHeader]: '1' }
-    if (headers.authorization !== undefined) return headers
-    return { ...headers, authorization: `Bearer ${this.#options.token}`, 'lockstep-authn': authn }
+  #headersOf(exchange: Exchange, { authn }: Caller, pids: readonly number[] = []): Record<string, string> {
+    const headers = { ...picked(exchange.incoming.headers, passedOn), [forwardedHeader]: '1' }
+    const { token } = this.#options
+    if (token === undefined) return headers
+    const evidence = pids.length === 0 ? {} : { [nodeHeaders.evidence]: evidenceText(pids) }
+    return { ...headers, ...evidence, [nodeHeaders.authn]: authn, [nodeHeaders.token]: token }
   }
 
   /** The error with where the caller can make the call itself. */
@@ -208,4 +213,17 @@ function failureIn({ body, status }: PeerAnswer, place: string): LockstepError |
 function picked(headers: PeerAnswer['headers'], names: readonly string[]): Record<string, string> {
   const given = names.flatMap((name) => (headers[name] === undefined ? [] : [[name, String(headers[name])]]))
   return Object.fromEntries(given)
+}
+
+/** The facts about processes of this machine. One that is not running is left out, and the writer refuses its call. */
+function evidenceText(pids: readonly number[]): string {
+  const found = [...new Set(pids)].slice(0, evidenceListMax).flatMap((pid) => {
+    try {
+      return evidenceFor([pid])
+    } catch (error) {
+      if (error instanceof LockstepError && error.code === 'PID_NOT_FOUND') return []
+      throw error
+    }
+  })
+  return encodeURIComponent(JSON.stringify(found))
 }

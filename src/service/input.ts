@@ -140,6 +140,12 @@ function membersByForm(form: z.ZodType): Map<string, z.ZodType> {
   return members
 }
 
+/** The processes that an input names, as far as it is valid. */
+export function pidsIn(input: object): number[] {
+  const { pids } = input as { pids?: unknown }
+  return Array.isArray(pids) ? pids.filter((pid: unknown) => Number.isSafeInteger(pid)) : []
+}
+
 /** The key of a request, from its header. Errors: INVALID_INPUT. */
 export function keyOf(exchange: Exchange): string | undefined {
   const header = exchange.header('idempotency-key')
