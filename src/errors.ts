@@ -133,6 +133,7 @@ export const codes = {
   KEY_MISSING: code(503, 7, 'No private key in force is here, so nothing can be signed. Reading and writing go on.'),
   KEY_NOT_IN_FORCE: code(409, 5, 'The key that was in force at this size was retired and signs no more.'),
   SIGNER_FAILED: retry(503, 7, 'The command that signs for the ledger failed. Reading and writing go on.'),
+  SEAL_DENIED: code(403, 4, 'Only the release authority or an operator may seal the ledger.'),
   TOKEN_DENIED: code(403, 4, 'Only the release authority or an operator may create and revoke tokens.'),
 
   // The ledger
@@ -150,6 +151,7 @@ export const codes = {
     5,
     'The ledger was copied or moved, and nobody has said whether the original goes on. Nothing was changed.',
   ),
+  LEDGER_SEALED: code(409, 5, 'The ledger goes on in another place. This place can be read and verified.'),
   LEDGER_FORKED: code(500, 6, 'The ledger’s key signed a history that the ledger does not have. It grants no more.'),
   LEDGER_CORRUPT: code(
     500,

@@ -1,12 +1,22 @@
 import type { Api } from './api/api.ts'
 import type { CallOptions } from './api/operation.ts'
-import type { AcquireDeliverable, AcquireResource, Grant, ReleasedLock, Renewal } from './api/shapes/locks.ts'
+import type {
+  AcquireDeliverable,
+  AcquirePaths,
+  AcquireResource,
+  Grant,
+  ReleasedLock,
+  Renewal,
+} from './api/shapes/locks.ts'
 import { bootMillis } from './disk/uptime.ts'
 import { LockstepError } from './errors.ts'
 import type { Actor } from './kernel/ids.ts'
 
-/** A lock to hold. If no processes are named, this process holds it. */
-export type HoldRequest = AcquireResource | (Omit<AcquireDeliverable, 'pids'> & { pids?: number[] | undefined })
+/** A lock to hold on a resource, paths or a deliverable. If no processes are named, this process holds it. */
+export type HoldRequest =
+  | AcquireResource
+  | AcquirePaths
+  | (Omit<AcquireDeliverable, 'pids'> & { pids?: number[] | undefined })
 
 /**
  * A granted lock in its holder's hands. `signal` aborts when the lease ends. The lease is counted from before the

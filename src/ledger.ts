@@ -1,5 +1,4 @@
 import type { Api, Ledger, LedgerHere, Tiles } from './api/api.ts'
-import type { VerifiedLedger } from './api/shapes/log.ts'
 import { type BackupOptions, type WrittenBackup, writeBackup } from './backup/write-backup.ts'
 import { finishClaims } from './files/deliverable/claims.ts'
 import { Uploads } from './files/staging/uploads.ts'
@@ -31,7 +30,7 @@ import { type Authenticated, Tokens } from './nouns/tokens/tokens.ts'
 import { Staging } from './nouns/turns/staging.ts'
 import { Turns } from './nouns/turns/turns.ts'
 import { Workspaces } from './nouns/turns/workspaces.ts'
-import { verifyLog } from './verify/verify.ts'
+import { type Verified, verifyLog } from './verify/verify.ts'
 import { Receipts } from './views/receipts.ts'
 import { SearchIndex } from './views/search-index.ts'
 import { Views } from './views/views.ts'
@@ -42,7 +41,6 @@ import { following } from './writer/following.ts'
 import { Sequencer } from './writer/sequencer.ts'
 import { StoredObjects } from './writer/stored-objects.ts'
 import { Publication } from './writer/subscription.ts'
-import type { Tally } from './writer/tally.ts'
 import { ledgerClosed } from './writer/unavailable.ts'
 
 /** A ledger that this process alone has open: its operations, and the members that only this process can use. */
@@ -75,7 +73,7 @@ export class LocalLedger implements Ledger, LedgerHere {
   /** Takes in what other nodes have appended. The writer of a ledger has it already. */
   readonly follow: () => Promise<void>
   /** What the commands came to since open. */
-  readonly tally: Tally
+  readonly tally: Sequencer['tally']
   /** The root: the folder that the ledger governs. */
   readonly dir: string
   /** The default actor of every call. */
@@ -116,7 +114,8 @@ export class LocalLedger implements Ledger, LedgerHere {
       purge: () => this.#reactions.finish(),
     }
     const [deliverables, policy] = [new Deliverables(this.#core), new PolicyOfLedger(this.#core)]
-    const ground = { actor, root: layout.root, assertOpen: () => this.#assertOpen() }
+    const { assertNotSealed } = parts.seal
+    const ground = { actor, assertNotSealed, assertOpen: () => this.#assertOpen(), root: layout.root }
     const locks = new Locks(this.#core, deliverables)
     const retention = new Retention(this.#core, config)
     this.expiring = { locks, retention, runs: new Runs(this.#core, policy), tokens: new Tokens(this.#core) }
@@ -129,7 +128,7 @@ export class LocalLedger implements Ledger, LedgerHere {
     this.tiles = new TilesOfLog(log, this.head)
     this.locks = served('locks', this.expiring.locks, ground)
     const whole = { backUp: (input: BackupOptions) => this.backUp(input), verify: () => this.#verify() }
-    this.log = served('log', new Entries(parts, this.#publication, whole), ground)
+    this.log = served('log', new Entries(this.#core, this.#publication, whole), ground)
     this.policy = served('policy', policy, ground)
     this.retention = served('retention', retention, ground)
     this.runs = served('runs', this.expiring.runs, ground)
@@ -228,7 +227,7 @@ export class LocalLedger implements Ledger, LedgerHere {
     }
   }
 
-  async #verify(): Promise<VerifiedLedger> {
+  async #verify(): Promise<Verified> {
     await this.#sequencer.settled()
     await this.#reactions.drained()
     return verifyLog(this.#parts.log, this.#parts.layout, this.settings)
@@ -236,8 +235,8 @@ export class LocalLedger implements Ledger, LedgerHere {
 
   #published(entries: readonly Entry[]): void {
     this.tally.published(entries)
-    this.#parts.config.published(entries)
-    this.#parts.sharedTime?.published(entries)
+    const { config, seal, sharedTime } = this.#parts
+    for (const follower of [config, seal, sharedTime]) follower?.published(entries)
     this.#publication.announce()
     this.#reactions.published(entries)
     this.#core.index.published()

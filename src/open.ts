@@ -5,7 +5,7 @@ import { nanoid } from 'nanoid'
 import * as z from 'zod'
 import { readConfig } from './disk/config-file.ts'
 import { makeFolder } from './disk/durable.ts'
-import { findRoot, type Layout, layoutOf, realFolder } from './disk/layout.ts'
+import { governingRoot, type Layout, layoutOf, realFolder } from './disk/layout.ts'
 import { governingLayout } from './disk/permissions.ts'
 import { now as systemNow } from './disk/process.ts'
 import { userActor, userAuthn } from './disk/user.ts'
@@ -28,6 +28,7 @@ import { makeHome, newConfig } from './nouns/home.ts'
 import { lockFileReactor } from './nouns/locks/lock-file-reactor.ts'
 import type { AcceptedHead } from './nouns/opening.ts'
 import { noReactions } from './nouns/parts.ts'
+import { SealWatch } from './nouns/seal.ts'
 import { recordCleaned } from './nouns/turns/staging.ts'
 import { ForkWatch } from './witness/fork.ts'
 import { codedError } from './writer/coded-errors.ts'
@@ -170,6 +171,7 @@ export async function openOver(log: Log, { actor, isSnapshot, layout, options }:
   const { root } = layout
   const config = await configOf(log, layout)
   const workspaceFiles = new WorkspaceFiles(root, config.settings, log)
+  const seal = await SealWatch.of(log)
   const forks = new ForkWatch(layout, log.meta.origin)
   const ledger = new LocalLedger({
     actor,
@@ -182,17 +184,18 @@ export async function openOver(log: Log, { actor, isSnapshot, layout, options }:
     newRunId,
     now: sharedTime?.now ?? machine,
     reactions: (core, deliverables) => {
-      if (isSnapshot) return noReactions()
+      if (isSnapshot || seal.isSealed) return noReactions()
       const lockFiles = lockFileReactor(deliverables, core)
       const files = [runLockReactor(log, root, config.settings), lockFiles, materialiseReactor(workspaceFiles)]
       const cleanup = stagingReactor(layout, config.settings, (cleaned, key) => recordCleaned(core, cleaned, key))
       return new Reactors([...files, cleanup], log)
     },
+    seal,
     sharedTime,
     workspaceFiles,
   })
   try {
-    if (!isSnapshot) await ledger.recover(options.accept_missing_head)
+    if (!isSnapshot && !seal.isSealed) await ledger.recover(options.accept_missing_head)
   } catch (error) {
     // The caller gets no ledger to close, and an open ledger cannot be opened again. So it is closed here.
     await ledger.close().catch(() => {})
@@ -217,12 +220,12 @@ async function configOf(log: Log, { config }: Layout): Promise<ConfigInForce> {
 async function createIn(dir: string, actor: RecordedActor, options: OpenLedgerOptions): Promise<void> {
   const { accept_permissions: acceptPermissions, config, create, nested, origin, policy = true } = options
   makeFolder(resolve(dir))
-  if (create === 'if-missing' && findRoot(dir) !== undefined) return
+  if (create === 'if-missing' && governingRoot(dir) !== undefined) return
   try {
     await createLedger({ acceptPermissions, actor, config, dir, nested, origin, policy })
   } catch (error) {
     const isThere = error instanceof LockstepError && error.code === 'LEDGER_EXISTS'
     // Another process created the ledger at the same moment.
-    if (create !== 'if-missing' || !isThere || findRoot(dir) === undefined) throw error
+    if (create !== 'if-missing' || !isThere || governingRoot(dir) === undefined) throw error
   }
 }

@@ -42,6 +42,7 @@ export const kinds: Kinds = {
     entry: 'query',
     prove: 'query',
     read: 'stream',
+    seal: 'command',
     subscribe: 'stream',
     verify: 'query',
   },

@@ -3,16 +3,17 @@ import { type Nothing, nothing } from './shapes/basics.ts'
 import * as shapes from './shapes/locks.ts'
 
 /**
- * Locks on resources, deliverable folders and projects. The caller is the `actor` in the input, or else the actor of
+ * Locks on resources, files and subtrees, deliverable folders, and projects. The caller is the `actor` in the input, or else the actor of
  * the connection.
  */
 export interface LocksApi {
   /**
-   * Acquires a resource by `name`, a deliverable by `folder`, or a project by `target_name` and `run_id`. A repeated
-   * call with the same `lock_id` gets the same grant. Cost: one append.
+   * Acquires a resource by `name`, files and subtrees by `paths`, a deliverable by `folder`, or a project by
+   * `target_name` and `run_id`. All paths are one grant, or none is granted. A repeated call with the same `lock_id` gets
+   * the same grant. Cost: one append; for paths it grows with their depth, not with the number of locks.
    */
   acquire(
-    input: shapes.AcquireResource | shapes.AcquireDeliverable | shapes.AcquireProject,
+    input: shapes.AcquireResource | shapes.AcquirePaths | shapes.AcquireDeliverable | shapes.AcquireProject,
     options?: CallOptions,
   ): Promise<shapes.Grant>
   /** Acquires several resources in the order of their names, all or none. Cost: one append. */
@@ -52,8 +53,13 @@ const fileErrors = ['FILE_DENIED', 'FILE_FAILED', 'FILE_READ_ONLY'] as const
 export const locks: Operations<LocksApi> = {
   acquire: {
     kind: 'command',
-    summary: 'Acquires a resource, a deliverable folder or a project.',
-    input: { name: shapes.acquireResource, folder: shapes.acquireDeliverable, target_name: shapes.acquireProject },
+    summary: 'Acquires a resource, files and subtrees, a deliverable folder or a project.',
+    input: {
+      name: shapes.acquireResource,
+      paths: shapes.acquirePaths,
+      folder: shapes.acquireDeliverable,
+      target_name: shapes.acquireProject,
+    },
     output: shapes.grant,
     errors: [
       'LOCK_CONTENTION',

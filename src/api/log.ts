@@ -33,6 +33,11 @@ export interface LogApi {
    * Cost: two passes over the store.
    */
   backup(input: shapes.WriteBackup, options?: CallOptions): Promise<shapes.BackedUpLedger>
+  /**
+   * Ends the ledger in this place: its last entry names the place that goes on with it, and the head with this entry is
+   * signed. From then on every command is refused, and reading goes on. `lockstep migrate` calls it. Cost: one append.
+   */
+  seal(input: shapes.SealLedger, options?: CallOptions): Promise<shapes.SealedLedger>
 }
 
 const keyErrors = ['KEY_MISSING', 'KEY_NOT_IN_FORCE', 'SIGNER_FAILED', 'FILE_DENIED', 'FILE_FAILED'] as const
@@ -114,6 +119,16 @@ export const log: Operations<LogApi> = {
     output: shapes.backedUp,
     errors: ['VERIFY_FAILED', 'NOT_FOUND', ...keyErrors, 'FILE_READ_ONLY'],
     grants: ['operator'],
+    isForSealed: true,
     waits: () => true,
+  },
+  seal: {
+    kind: 'command',
+    summary: 'Ends the ledger in this place, because it goes on in another.',
+    input: shapes.seal,
+    output: shapes.sealed,
+    errors: [...keyErrors, 'SEAL_DENIED', 'FILE_READ_ONLY'],
+    grants: ['operator'],
+    isForSealed: true,
   },
 }

@@ -59,6 +59,8 @@ export interface Facts<K extends Kind, Input, Answer> {
   mayOverride?(input: Input): boolean
   /** The role that the caller needs. The bearer of a token must have it. */
   roleFor?(input: Input): string
+  /** Whether a sealed ledger takes the command too, because it appends nothing to it. */
+  isForSealed?: true
   /** Whether the call may take long, so that it is never sent in a batch with others. */
   waits?(input: Input): boolean
 }
@@ -79,7 +81,7 @@ export type AnyFacts = Facts<Kind, unknown, unknown>
 export const sharedErrors: Readonly<Record<Kind, readonly Code[]>> = {
   query: onLedger(),
   stream: onLedger(),
-  command: [...onLedger(), 'LEDGER_FORKED', 'LIMIT_EXCEEDED', 'QUEUE_FULL', 'DISK_FULL'],
+  command: [...onLedger(), 'LEDGER_FORKED', 'LEDGER_SEALED', 'LIMIT_EXCEEDED', 'QUEUE_FULL', 'DISK_FULL'],
 }
 
 function onLedger(): Code[] {

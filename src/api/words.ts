@@ -1,3 +1,5 @@
+import { lockWords } from './lock-words.ts'
+
 /** The facts about a member that a caller needs and its schema does not express. */
 export interface Hint {
   about: string
@@ -28,69 +30,7 @@ export const words: { readonly [member: string]: Hint } = {
   since: { about: 'Only items at this time or later.' },
   until: { about: 'Only items before this time.' },
 
-  // Locks
-  name: { about: 'The name of the lock. A name without a kind means `resource:`.' },
-  names: { about: 'The names of the resources. A name that is given twice counts once.', flag: 'name' },
-  holder: { about: 'Who holds the lock, as other holders and reports see it.' },
-  lock_id: {
-    about: 'The secret of this acquisition. Make a new one for each acquisition, before the first try.',
-    secret: true,
-  },
-  lock_ids: { about: 'One lock_id for each name, in the same order.', secret: true, flag: 'lock-id' },
-  lease_duration_s: { about: 'How long the lease lasts, if it is not renewed.', unit: 's', flag: 'lease' },
-  wait_s: {
-    about: 'How long to wait for the lock. Without it a held lock is an error at once.',
-    unit: 's',
-    flag: 'wait',
-  },
-  pids: {
-    about: 'The processes that hold the lock. When all of them are dead, the lock can be recovered.',
-    flag: 'pid',
-  },
-  folder: { about: 'The folder of the deliverable.', path: true },
-  target_name: { about: 'The target: `PREFIX | CLIENT | TYPE | SLUG | CODENAME`.', flag: 'target' },
-  lock_owner: { about: 'Must equal `run_id`.' },
-  release_conditions: {
-    about: 'When the lock may be released. By default the run is COMPLETE, or the release authority overrides.',
-    flag: 'release-condition',
-  },
-  final_status: { about: 'How the run ended.' },
-  override: { about: 'Release against the condition on the state of the run. Needs a reason.' },
-  dry_run: { about: 'Show evidence and verdict, and change nothing.' },
-  orphans: { about: 'Only locks whose holder is gone, or whose file and ledger differ.' },
-  under: { about: 'Only deliverables in this folder.', path: true },
-  file: { about: 'The file.', path: true },
-  set_aside: { about: 'Move the file out of the way instead of taking it over.' },
-  token: { about: 'The fencing token. It is higher than that of every earlier grant.' },
-  lock_ref: {
-    about: 'The first 16 hex digits of the SHA-256 of the lock_id. Entries, files and reports show it instead.',
-  },
-  acquired: { about: 'When the lease began.' },
-  expires_at: { about: 'When the lease ends by the wall clock; null if it never does.' },
-  current: { about: 'Whether the grant still holds. False only where an earlier answer is repeated.' },
-  replayed: { about: 'Whether this is the answer to an earlier request with the same key.' },
-  files: { about: 'Whether the files on disk agree with the ledger yet.' },
-  warning: { about: 'Something unusual about the request that did not stop it.' },
-  deliverable_id: { about: 'The id that the name of the folder begins with.' },
-  renewals: { about: 'How often the lease was renewed.' },
-  held_ms: { about: 'How long the lock was held.', unit: 'ms' },
-  late: { about: 'Whether the lease had run out before the release.' },
-  released: { about: 'When the lock was released.' },
-  state: { about: 'Free, held, or held by a holder that is gone.' },
-  kind: { about: 'Resource, deliverable or project.' },
-  holder_alive: { about: 'Whether the processes of the holder are seen.' },
-  host: { about: 'The machine of the holder.' },
-  lease_remaining_s: { about: 'What is left of the lease; null if it never ends.', unit: 's' },
-  orphan_reason: { about: 'Why the lock is an orphan.' },
-  last_seq: { about: 'The last entry of the lock; null if only a file is known.' },
-  waiting: { about: 'How many callers wait for the lock.' },
-  first_waiting: { about: 'The caller that gets the lock next; absent if nobody waits.' },
-  previous_holder: { about: 'Who held the lock before.' },
-  previous_token: { about: 'The token of the grant that ended; null if no entry recorded it.' },
-  recovery_reason: { about: 'Why the lock counted as an orphan.' },
-  recovered: { about: 'Whether an orphan had to be recovered first.' },
-  grants: { about: 'The grants, in the order of their names.' },
-  locks: { about: 'The locks, in the order of their names.' },
+  ...lockWords,
 
   // Runs
   run_id: { about: 'The id of the run.' },

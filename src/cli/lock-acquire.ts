@@ -1,15 +1,16 @@
 import type { Command } from 'commander'
 import { nanoid } from 'nanoid'
-import type { AcquireDeliverable, AcquireProject, AcquireResource, Grant } from '../api/shapes/locks.ts'
+import type { AcquireDeliverable, AcquirePaths, AcquireProject, AcquireResource, Grant } from '../api/shapes/locks.ts'
 import { LockstepError } from '../errors.ts'
 import { heldAbove, isHeldAbove, locksAbove } from '../supervise/locks-above.ts'
 import { untilFree } from '../supervise/waiting.ts'
 import { actorFor, serviceOf, withLedger } from './context.ts'
 import type { Globals } from './globals.ts'
 import { durationText, print } from './output.ts'
+import { pathFromHere } from './values.ts'
 import { verb } from './verb.ts'
 
-type Acquire = AcquireResource | AcquireDeliverable | AcquireProject
+type Acquire = AcquireResource | AcquirePaths | AcquireDeliverable | AcquireProject
 
 export function acquireVerb(): Command {
   return verb('acquire', 'locks.acquire', {
@@ -18,6 +19,7 @@ export function acquireVerb(): Command {
       holder: { about: 'the name of the holder, for reports (default: the actor)', isOptional: true },
       lock_id: { about: 'the lock_id of an earlier attempt, to get its answer' },
       name: { about: 'the name of the resource' },
+      paths: { about: 'a file or a subtree, which ends in / or is a folder', read: pathFromHere },
       pids: { about: 'a process that holds the lock; when all of them are dead, the lock can be recovered' },
       wait_s: { about: 'wait this long if the lock is held (default: no wait)' },
     },
@@ -45,6 +47,7 @@ export function acquireVerb(): Command {
     },
     examples: [
       'lockstep lock acquire reports --holder agent-7 --lease 15m',
+      'lockstep lock acquire --path src/ --path package.json --reason "move to the new API" --lease 15m',
       'lockstep lock acquire --folder packages/DEL-08-05_Lock --holder TASK --pid $$ --wait 2m',
       'lockstep lock acquire --target "IAMBECCA | ACME | SITE | shop | NEO" --run-id run_ACME_shop_2026-02-02_001',
     ],
@@ -103,8 +106,11 @@ function told(globals: Globals, granted: Grant): undefined {
 
 function grantLines(granted: Grant): string[] {
   const lease = granted.lease_duration_s === null ? 'no lease' : `lease ${durationText(granted.lease_duration_s)}`
+  const others = (granted.paths ?? []).slice(1).map((path) => `  and path:${path}`)
+  const shared = granted.shared ? ', shared' : ''
   return [
-    `${granted.replayed ? 'already acquired' : 'acquired'} ${granted.name}, token ${granted.token}, ${lease}`,
+    `${granted.replayed ? 'already acquired' : 'acquired'} ${granted.name}, token ${granted.token}, ${lease}${shared}`,
+    ...others,
     ...(granted.run_id === undefined ? [`lock_id ${granted.lock_id}`] : [`run_id ${granted.run_id}`]),
     ...(granted.files === 'pending' ? ['the lock file could not be written yet; the ledger will retry'] : []),
     ...(granted.warning === undefined ? [] : [`warning: ${granted.warning}`]),

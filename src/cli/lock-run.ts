@@ -6,9 +6,12 @@ import { limits } from '../kernel/limits.ts'
 import type { Survivors } from '../supervise/runner.ts'
 import { actorFor, aroundDashes, examples, globalsOf, withLedger } from './context.ts'
 import { say } from './output.ts'
-import { fromHere, seconds } from './values.ts'
+import { fromHere, pathFromHere, seconds } from './values.ts'
 
 interface RunFlags {
+  path?: string[]
+  reason?: string
+  shared?: boolean
   folder?: string
   grace: number
   holder?: string
@@ -26,8 +29,15 @@ export function runCommand(): Command {
       'Run a command while holding a lock. The lock is renewed meanwhile and released at the end. If the lease is lost, the command is ended.',
     )
     .usage('[options] <name> -- <command...>')
-    .argument('[name...]', 'the name of the resource (not with --folder), then -- and the command')
+    .argument('[name...]', 'the name of the resource (not with --folder or --path), then -- and the command')
     .option('--folder <dir>', 'lock this deliverable folder instead of a resource')
+    .option(
+      '--path <path>',
+      'lock this file or subtree, which ends in / or is a folder, instead of a resource; repeatable',
+      (path: string, before: string[] = []) => [...before, pathFromHere(path)],
+    )
+    .option('--shared', 'share the paths with other readers')
+    .option('--reason <reason>', 'why the lock is held, for those who find it held')
     .option('--holder <holder>', 'the name of the holder (default: the actor), and the actor if no other is named')
     .option(
       '--lease <seconds>',
@@ -45,11 +55,14 @@ export function runCommand(): Command {
     .option('--lock-id <lock_id>', 'the lock_id of an earlier attempt, to continue it')
     .action(async (words: string[], flags: RunFlags, self: Command) => {
       const globals = globalsOf(self)
-      const { folder } = flags
+      const { folder, path: paths, reason, shared } = flags
       const { before, behind } = aroundDashes(self, words)
       const [name] = before
-      if (before.length > 1 || (name === undefined) === (folder === undefined))
-        throw new LockstepError('INVALID_INPUT', 'specify either a resource or --folder DIR', { hint: usageHint })
+      const asked = [name, folder, paths].filter((one) => one !== undefined)
+      if (before.length > 1 || asked.length !== 1)
+        throw new LockstepError('INVALID_INPUT', 'specify a resource, --path PATH or --folder DIR', { hint: usageHint })
+      if (shared && paths === undefined)
+        throw new LockstepError('INVALID_INPUT', '--shared is for --path only', { hint: usageHint })
       if (behind.length === 0) throw new LockstepError('INVALID_INPUT', 'no command is given', { hint: usageHint })
       const actor = actorFor(globals, flags.holder)
       const holder = flags.holder ?? actor?.actor_id ?? userName()
@@ -58,7 +71,7 @@ export function runCommand(): Command {
       process.exitCode = await superviseUnderLock({
         actor,
         command: behind,
-        request: folder === undefined ? { name: name ?? '' } : { folder: fromHere(folder) },
+        request: { ...requestFor({ folder, name, paths, shared }), ...(reason === undefined ? {} : { reason }) },
         holder,
         lock_id: flags.lockId ?? `lck_${nanoid()}`,
         ...(flags.lease === undefined ? {} : { lease_duration_s: flags.lease }),
@@ -72,8 +85,23 @@ export function runCommand(): Command {
   return examples(
     command,
     'lockstep lock run reports -- npm run report',
+    'lockstep lock run --path src/ --reason "move to the new API" -- agent --task "move it"',
     'lockstep lock run --folder packages/DEL-08-05_Lock --lease 15m --wait 5m -- agent --task "write it"',
   )
+}
+
+interface LockAsked {
+  folder: string | undefined
+  name: string | undefined
+  paths: string[] | undefined
+  shared: boolean | undefined
+}
+
+/** The lock that the arguments name. */
+function requestFor(asked: LockAsked) {
+  const { folder, name = '', paths, shared = false } = asked
+  if (paths !== undefined) return { paths, shared }
+  return folder === undefined ? { name } : { folder: fromHere(folder) }
 }
 
 /** Reads `--wait`. The bound is that of `lock acquire`. Errors: INVALID_INPUT. */

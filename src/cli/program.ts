@@ -117,6 +117,10 @@ const parts: Readonly<Record<string, Part>> = {
     about: 'Says which ledger a copied or moved folder has.',
     load: async () => (await import('./backup.ts')).adoptVerb(),
   },
+  migrate: {
+    about: 'Moves the ledger to another place, with its name and its key.',
+    load: async () => (await import('./migrate.ts')).migrateVerb(),
+  },
   completion: {
     about: 'Prints the script that completes commands in bash, zsh or fish.',
     load: async () => (await import('./completion.ts')).completionVerb(),

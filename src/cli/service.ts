@@ -12,7 +12,7 @@ import { isRepeatable, remoteApi } from '../client/remote-api.ts'
 import { putOf, requestOf, traceHeaders, withTimeLeft } from '../client/requests.ts'
 import { retried } from '../client/retries.ts'
 import type { Transport } from '../client/transport.ts'
-import { findLayout, findRoot, layoutOf } from '../disk/layout.ts'
+import { findLayout, governingRoot, layoutOf } from '../disk/layout.ts'
 import { socketOf } from '../disk/service-socket.ts'
 import type { Actor } from '../kernel/ids.ts'
 import { limits } from '../kernel/limits.ts'
@@ -41,7 +41,7 @@ export async function serviceAt(dir: string, { actor, token }: ServiceCaller): P
 
 /** Whether a service answers for a folder. */
 export async function isServed(dir: string): Promise<boolean> {
-  const root = findRoot(dir)
+  const root = governingRoot(dir)
   const socket = root === undefined ? undefined : socketOf(layoutOf(root))
   return socket !== undefined && doesAnswer(socket)
 }

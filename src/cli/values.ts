@@ -1,4 +1,4 @@
-import { resolve } from 'node:path'
+import { isAbsolute, resolve, sep } from 'node:path'
 import { LockstepError } from '../errors.ts'
 import type { Actor } from '../kernel/ids.ts'
 import { parsedJson } from '../kernel/json.ts'
@@ -13,6 +13,14 @@ import { readText } from './input-file.ts'
  */
 export function fromHere(path: string): string {
   return path === '' ? path : resolve(path)
+}
+
+/**
+ * Reads a path to be locked, relative to the working directory. Its end, and `..` behind a link, keep their meaning: only
+ * the ledger knows what they are.
+ */
+export function pathFromHere(path: string): string {
+  return path === '' || isAbsolute(path) ? path : `${process.cwd()}${sep}${path}`
 }
 
 /** Reads a whole number. */

@@ -2,6 +2,7 @@ import { lstatSync, realpathSync, statSync } from 'node:fs'
 import { dirname, join, resolve } from 'node:path'
 import { LockstepError, systemCodeOf } from '../errors.ts'
 import { fileError } from './durable.ts'
+import { worktreeAround } from './worktree.ts'
 
 /** The paths of everything that Lockstep owns below a root. */
 export interface Layout {
@@ -74,18 +75,32 @@ export function layoutOf(root: string, home = join(root, homeName)): Layout {
  * The innermost folder at or above `from` that contains `.lockstep`, as Git finds `.git`; undefined if there is none.
  */
 export function findRoot(from: string): string | undefined {
-  let folder = realFolder(from)
-  for (;;) {
+  return ledgerAbove(realFolder(from))
+}
+
+/** The same for a real path, which need not exist. */
+export function ledgerAbove(path: string): string | undefined {
+  for (let folder = path; ; folder = dirname(folder)) {
     if (isFolder(join(folder, homeName))) return folder
-    const parent = dirname(folder)
-    if (parent === folder) return undefined
-    folder = parent
+    if (folder === dirname(folder)) return undefined
   }
+}
+
+/**
+ * The root of the ledger that governs a folder. In a linked worktree of Git without a ledger above it, it is that of the
+ * main worktree: one ledger serves all worktrees of a repository.
+ */
+export function governingRoot(from: string): string | undefined {
+  const folder = realFolder(from)
+  const root = ledgerAbove(folder)
+  if (root !== undefined) return root
+  const main = worktreeAround(folder)?.main
+  return main === undefined ? undefined : ledgerAbove(main)
 }
 
 /** The layout of the ledger that governs a folder. File permissions are not checked. Errors: NO_LEDGER. */
 export function findLayout(from: string): Layout {
-  const root = findRoot(from)
+  const root = governingRoot(from)
   if (root === undefined) throw noLedger(from)
   return layoutOf(root)
 }

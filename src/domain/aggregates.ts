@@ -58,6 +58,11 @@ export function readsOf(command: LedgerCommand): readonly string[] {
   return command.guard === undefined ? reads : [...reads, streamOfLock(command.guard.name)]
 }
 
+/** The keys of the derived state that the decision on a command reads, as far as the command names them. */
+export function stateReadsOf(command: LedgerCommand): readonly string[] {
+  return aggregateOf(command.type).readsOfState?.(command) ?? []
+}
+
 /** The objects that an entry names, directly or through its manifest object. */
 export function objectsOf(entry: Entry, textOf: (digest: string) => string): Iterable<NamedObject> {
   return byEvent.get(entry.type)?.objects?.(entry, textOf) ?? []

@@ -41,6 +41,8 @@ export interface Aggregate<C extends Command = Command, Events extends Schemas =
    * loaded rows name come on top, such as the lock of a run and the runs above it.
    */
   reads(command: C): readonly string[]
+  /** The keys of the derived state that a decision on the command reads, as far as the command names it. */
+  readsOfState?(command: C): readonly string[]
   /** The decision. It is pure, never throws for an expected refusal, and may be repeated. */
   decide(command: C, context: Context, rows: LoadedState): Decision
 }

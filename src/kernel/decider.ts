@@ -47,8 +47,8 @@ export interface Context {
   guard: Refusal | undefined
   /** What the token of a grant adds to its seq. Zero in a ledger that was never restored. */
   token_offset: number
-  /** The number of live waiters ahead of this command on a stream. */
-  waiting: (stream: string) => number
+  /** The number of live waiters ahead of this command on a stream: for paths, of those that exclude the request. */
+  waiting: (stream: string, asked?: { readonly paths: readonly string[]; readonly shared: boolean }) => number
 }
 
 /** A refusal as data. With `record`, the refusal is recorded as an entry. */

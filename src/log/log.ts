@@ -1,6 +1,7 @@
 import type { Row } from '../kernel/decider.ts'
 import type { Entry } from '../kernel/entry.ts'
 import type { StoredEntry } from './free-texts.ts'
+import type { Holding, SharedClock } from './holding.ts'
 
 // The port of an engine. An engine keeps the entries of a ledger and the data derived from them. It knows nothing of
 // locks, runs or turns. `test/engine/` holds every engine to these interfaces.
@@ -16,6 +17,8 @@ export interface Meta {
   digest_key?: Uint8Array
   ledger_id: string
   origin: string
+  /** The name of the place that these entries are in, once a ledger was moved to it (`domain/log/seal.ts`). */
+  place?: string
   /** Every restore of this ledger, oldest first. Absent in a ledger that was never restored. */
   restored?: readonly Restored[]
 }
@@ -56,7 +59,6 @@ export interface Head {
 export interface TreeHead {
   origin: string
   size: number
-  /** Hex. */
   root: string
 }
 
@@ -203,35 +205,6 @@ export interface Log extends LogReader {
   copy(): Promise<Log>
   /** Makes everything durable and lets go of the ledger. */
   close(): Promise<void>
-}
-
-/** A clock that several machines share. */
-export interface SharedClock {
-  /** Names the clock, as the boot id of a lease clock. */
-  readonly boot_id: string
-  /** Milliseconds since 1970. Never ahead of the clock. */
-  millis(): number
-}
-
-/** A right to write that passes from process to process: `epoch` counts the changes. */
-export interface Term {
-  epoch: number
-  node: string
-  /** The history of the store in which it counts. */
-  system: string
-  timeline: string
-}
-
-/** What an engine knows about whether the ledger was taken from this process. Errors: LEDGER_MOVED. */
-export interface Holding {
-  /** What this process records of its right to write, before it writes anything else. */
-  readonly term?: Term | undefined
-  /** Called before an answer that needs no write. */
-  assertBefore(): void
-  /** Looks again. */
-  assertInPlace(): void
-  /** Throws if an earlier look failed; costs nothing. */
-  assertNotMoved(): void
 }
 
 /** A note about objects that are being stored. No entry before `size` names any of them, unless it was erased. */

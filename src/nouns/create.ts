@@ -3,7 +3,7 @@ import { join } from 'node:path'
 import { customAlphabet } from 'nanoid'
 import { readConfig } from '../disk/config-file.ts'
 import { fileError, syncFolder } from '../disk/durable.ts'
-import { findRoot, homeName, layoutOf, realFolder } from '../disk/layout.ts'
+import { governingRoot, homeName, layoutOf, realFolder } from '../disk/layout.ts'
 import { adoptTree } from '../disk/ownership.ts'
 import { keepsModes } from '../disk/permissions.ts'
 import { recordPlace } from '../disk/place.ts'
@@ -162,9 +162,12 @@ export function bareSequencer(log: Log): Sequencer {
   })
 }
 
-/** Each folder has one governing ledger. So no ledger may be above, in or below the root, unless `nested` allows it. */
-function refuseOverlap(root: string, nested: boolean): void {
-  const above = findRoot(root)
+/**
+ * Each folder has one governing ledger. So no ledger may be above, in or below the root, unless `nested` allows it.
+ * Errors: LEDGER_EXISTS.
+ */
+export function refuseOverlap(root: string, nested: boolean): void {
+  const above = governingRoot(root)
   if (above === root) throw ledgerExists(root)
   if (nested) return
   const other = above ?? findBelow(root)
@@ -179,7 +182,8 @@ function refuseOverlap(root: string, nested: boolean): void {
   )
 }
 
-function noModes(root: string): LockstepError {
+/** LEDGER_INSECURE for a disk without file modes. */
+export function noModes(root: string): LockstepError {
   return new LockstepError(
     'LEDGER_INSECURE',
     `the disk of ${root} does not keep file modes, so other users could change the ledger`,

@@ -2,7 +2,6 @@ import type { z } from 'zod'
 import type { HeadApi, LogApi } from '../api/log.ts'
 import type { CallOptions } from '../api/operation.ts'
 import type * as shapes from '../api/shapes/log.ts'
-import type { Layout } from '../disk/layout.ts'
 import { LockstepError } from '../errors.ts'
 import type { Entry } from '../kernel/entry.ts'
 import type { StoredEntry } from '../log/free-texts.ts'
@@ -13,14 +12,13 @@ import { keyTextOf, signersOf } from '../log/signer.ts'
 import { entryAt, overTiles, rootOf, treeHeadOf } from '../log/tiles.ts'
 import { toHex } from '../merkle/hash.ts'
 import { consistencyProof, inclusionProof } from '../merkle/proofs.ts'
+import type { Core } from '../writer/core.ts'
 import { type Publication, read, subscribe } from '../writer/subscription.ts'
+import { sealLedger } from './seal.ts'
 import { type Handlers, untilAborted } from './served.ts'
 
 /** A log and the layout with its signing key. */
-interface Ground {
-  layout: Layout
-  log: Log
-}
+type Ground = Pick<Core, 'layout' | 'log'>
 
 /** What concerns the ledger as a whole. */
 export interface WholeLedger {
@@ -49,11 +47,11 @@ export class HeadOfLog implements Handlers<HeadApi> {
 
 /** The entries of the log and their proofs. */
 export class Entries implements Handlers<LogApi> {
-  readonly #ground: Ground
+  readonly #ground: Core
   readonly #publication: Publication
   readonly #whole: WholeLedger
 
-  constructor(ground: Ground, publication: Publication, whole: WholeLedger) {
+  constructor(ground: Core, publication: Publication, whole: WholeLedger) {
     this.#ground = ground
     this.#publication = publication
     this.#whole = whole
@@ -99,6 +97,10 @@ export class Entries implements Handlers<LogApi> {
 
   backup(input: Given<typeof shapes.backup>): Promise<shapes.BackedUpLedger> {
     return this.#whole.backUp(input)
+  }
+
+  seal(input: Given<typeof shapes.seal>): Promise<shapes.SealedLedger> {
+    return sealLedger(this.#ground, input)
   }
 }
 

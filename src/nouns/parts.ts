@@ -9,6 +9,7 @@ import type { ConfigInForce } from '../writer/config-in-force.ts'
 import type { Core } from '../writer/core.ts'
 import type { SharedTime } from '../writer/shared-time.ts'
 import type { Deliverables } from './locks/deliverables.ts'
+import type { SealWatch } from './seal.ts'
 
 /** The reactors as the ledger uses them: they are told of new entries and report their cursors. */
 export interface Reactions {
@@ -33,6 +34,8 @@ export interface LedgerParts {
   /** The time of a ledger that several machines share. */
   sharedTime?: SharedTime | undefined
   reactions: (core: Core, deliverables: Deliverables) => Reactions
+  /** Whether the ledger goes on in another place. It is then open for reading. */
+  seal: SealWatch
   workspaceFiles: WorkspaceFiles
 }
 

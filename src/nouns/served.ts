@@ -30,6 +30,8 @@ export type Handlers<Noun> = {
 export interface KnownCallOptions extends CallOptions {
   /** How the caller is known. Default: as the default actor is. */
   authn?: string | undefined
+  /** Whether the caller is on another machine, so that files which it names are not those of this one. */
+  isRemote?: boolean | undefined
 }
 
 /** What holds for every call of a ledger. */
@@ -40,6 +42,8 @@ export interface Ground {
   root: string
   /** Throws if the ledger takes no more calls. */
   assertOpen: () => void
+  /** Throws if the ledger takes no more commands, because it goes on in another place. */
+  assertNotSealed: () => void
 }
 
 /**
@@ -74,6 +78,7 @@ function asked({ facts, ground, handler, name }: Call) {
       const checked = checkedInput({ facts, ground, name }, input, options)
       if (options.signal?.aborted) throw aborted(name)
       ground.assertOpen()
+      if (facts.kind === 'command' && facts.isForSealed === undefined) ground.assertNotSealed()
       const { trace } = options
       const answer =
         trace === undefined ? handler(checked, options) : inTrace(trace, name, () => handler(checked, options))

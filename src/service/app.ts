@@ -6,40 +6,21 @@ import { objectGrants } from '../api/operation.ts'
 import type { Operation } from '../api/operations.ts'
 import { mediaTypes, objectPath, pathOf, paths, tilesPath } from '../api/wire.ts'
 import { LockstepError } from '../errors.ts'
-import type { LocalLedger } from '../ledger.ts'
 import { commandHandler, queryHandler } from './asked.ts'
 import { answerBatch, batchOf } from './batch.ts'
-import { type Caller, demandOwnHost, whileValid } from './caller.ts'
-import { type Calls, operationsByName } from './calls.ts'
+import { demandOwnHost, whileValid } from './caller.ts'
+import { operationsByName } from './calls.ts'
 import type { Exchange } from './exchange.ts'
-import type { Forward } from './forward.ts'
+import type { Ground, Handler } from './ground.ts'
 import { demandNoBody, inputOfQuery, parametersOf } from './input.ts'
-import type { Metrics } from './metrics.ts'
 import { sendObject, takeObject } from './objects.ts'
 import { invalid, notBegun } from './problem.ts'
 import { sendStream } from './streams.ts'
 import { grantsOfTiles, sendTile } from './tiles.ts'
 
-/** What the routes need of the service. */
-export interface Ground {
-  calls: Calls
-  callerOf: (exchange: Exchange) => Caller | Promise<Caller>
-  exchangeOf: (bindings: HttpBindings) => Exchange
-  /** Brings what the writer has to answer to it. */
-  forward: Forward
-  /** The ledger that answers now. */
-  readonly ledger: LocalLedger
-  metrics: Metrics
-  /** Counts a call apart from short requests. Errors: LEDGER_UNAVAILABLE (too many). */
-  begin: (exchange: Exchange, kind: 'events' | 'lines' | 'waiting') => void
-  /** Whether the service takes commands, and the figures that tell so. */
-  readiness: () => Promise<{ ready: boolean }>
-}
-
 /** The description of the routes. `npm run contract` makes it from the tables. */
 const openApiFile = new URL('../../contract/v1/openapi.json', import.meta.url)
 
-export type Handler = (exchange: Exchange, ground: Ground) => void | Promise<void>
 type Method = 'GET' | 'POST' | 'PUT'
 type Bindings = { Bindings: HttpBindings }
 

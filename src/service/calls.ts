@@ -72,8 +72,9 @@ export class Calls {
   /** Asks the ledger for a caller. The signal ends a waiting call. Errors: those of the operation. */
   ask({ noun, verb }: Operation, input: object, { caller, signal, trace }: Asking): Promise<unknown> {
     const method = this.#method<Asked>(noun, verb)
-    const { authn, evidence } = caller
-    const call = () => inSpan(`${noun}.${verb}`, trace, (own) => method(input, { authn, signal, trace: own }))
+    const { authn, evidence, place } = caller
+    const isRemote = place.kind !== 'socket'
+    const call = () => inSpan(`${noun}.${verb}`, trace, (own) => method(input, { authn, isRemote, signal, trace: own }))
     return evidence === undefined ? call() : withEvidence(evidence, call)
   }
 

@@ -6,50 +6,21 @@ import { limits } from '../kernel/limits.ts'
 import type { LocalLedger } from '../ledger.ts'
 import type { SharedLedger } from '../shared.ts'
 import { appOf } from './app.ts'
-import { type Authenticate, callerOf } from './caller.ts'
+import { callerOf } from './caller.ts'
 import { Calls } from './calls.ts'
 import { Duties, noDuties } from './duties.ts'
 import type { Exchange, Place } from './exchange.ts'
-import { Forward, type ForwardOptions } from './forward.ts'
+import { Forward } from './forward.ts'
 import { InProgress } from './in-progress.ts'
 import { type Listening, listenOnInherited, listenOnSocket, listenOnTcp, type TcpOptions } from './listen.ts'
 import { type Log, logOf } from './log.ts'
 import { Metrics } from './metrics.ts'
 import { Node } from './node.ts'
+import type { ServeOptions, Service } from './options.ts'
 import { bytesOf, invalid, notBegun, unparsed, unreadable } from './problem.ts'
 import { Rates } from './rates.ts'
 
-export interface ServeOptions {
-  /** Also listen on TCP. There every call needs a token. */
-  listen?: TcpOptions | undefined
-  /** Finds out who bears a token. Default: the tokens of the ledger. */
-  authenticate?: Authenticate | undefined
-  /** Whether callers on the socket name their actor, or need a token too. Default: the ledger's configuration. */
-  socket_auth?: 'actor' | 'token' | undefined
-  /** Logs as JSON on stderr. Default: true. */
-  log?: boolean | undefined
-  /** The calls that each actor may make in a second. */
-  calls_per_second?: number | undefined
-  /** How often expired leases of locks and runs are ended, in seconds. */
-  sweep_s?: number | undefined
-  /** Called when no request came for this many seconds. */
-  idle?: { after_s: number; ended: () => void } | undefined
-  /** How this node forwards commands, if several nodes share the ledger. */
-  forward?: (ForwardOptions & { url?: string | undefined }) | undefined
-}
-
-/** A running service. It does not close the ledger. */
-export interface Service {
-  /** The path of the socket, or else the URL. */
-  readonly address: string
-  readonly socket: string | undefined
-  readonly url: string | undefined
-  /**
-   * Ends the service: it takes no more requests, tells waiting callers to retry, answers the requests in progress, and
-   * closes all connections. Idempotent. Takes at most about two seconds.
-   */
-  close(): Promise<void>
-}
+export type { ServeOptions, Service } from './options.ts'
 
 /**
  * Serves an open ledger on its Unix socket, on TCP if asked, or on the sockets that systemd opened. Errors: LEDGER_SERVED,

@@ -1,3 +1,4 @@
+import { LockstepError } from '../errors.ts'
 import { given } from '../kernel/given.ts'
 import { limits } from '../kernel/limits.ts'
 import type { LocalLedger } from '../ledger.ts'
@@ -31,7 +32,10 @@ export class Sweep {
     }: { failed: (error: unknown) => void; millis: number; runsMax?: number },
   ) {
     this.#ledger = ledger
-    this.#failed = failed
+    // In a sealed ledger nothing expires any more.
+    this.#failed = (error) => {
+      if (!(error instanceof LockstepError && error.code === 'LEDGER_SEALED')) failed(error)
+    }
     this.#runsMax = runsMax
     this.#timer = setInterval(() => this.now(), millis)
     this.#timer.unref()

@@ -1,6 +1,6 @@
 import { nanoid } from 'nanoid'
 import type { LedgerHere } from '../api/api.ts'
-import type { AcquireDeliverable, AcquireResource, Grant } from '../api/shapes/locks.ts'
+import type { AcquireDeliverable, AcquirePaths, AcquireResource, Grant } from '../api/shapes/locks.ts'
 import type { Evidence } from '../domain/lock/liveness.ts'
 import { LockstepError, messageOf } from '../errors.ts'
 import { formerHolders } from './former.ts'
@@ -10,7 +10,7 @@ import { LockFileWatch } from './watches.ts'
 
 /** The lock to hold, its holder and its lease. */
 export interface LockOptions {
-  request: { name: string } | { folder: string }
+  request: ({ name: string } | { folder: string } | { paths: string[]; shared: boolean }) & { reason?: string }
   holder: string
   lease_duration_s?: number
   /** The time between TERM and KILL when the lease is lost; at most a quarter of the lease. */
@@ -75,7 +75,7 @@ export async function acquireLock(options: LockOptions, pids: number[], stop: Ab
   }
 }
 
-type AcquireRequest = (AcquireResource | AcquireDeliverable) & { lock_id: string; pids: number[] }
+type AcquireRequest = (AcquireResource | AcquirePaths | AcquireDeliverable) & { lock_id: string; pids: number[] }
 
 async function grantFrom(ledger: LedgerHere, request: AcquireRequest, options: LockOptions): Promise<HeldLock> {
   // The gate reads one value per line.
@@ -114,7 +114,7 @@ async function refuseUnlessOwn(granted: Grant, ledger: LedgerHere, pids: number[
       },
     )
   }
-  const { pids: recorded = [] } = await ledger.locks.status({ name: granted.name })
+  const { pids: recorded = [] } = await ledger.locks.status({ name: granted.name, token: granted.token })
   if (recorded.join() === pids.join()) return
   throw new LockstepError('IDEMPOTENCY_MISMATCH', `${granted.name} is held under this lock_id by other processes`, {
     details: { name: granted.name, token: granted.token, pids: recorded },
@@ -185,7 +185,7 @@ async function keptLeaseOf(
     requestedAt,
     renew: (open: LedgerHere) => open.locks.renew({ lock_id }),
     look: async (open: LedgerHere) => {
-      const status = await open.locks.status({ name })
+      const status = await open.locks.status({ name, token })
       if (status.token === token) return
       throw new LockstepError('LOCK_NOT_HELD', `the grant of ${name} with token ${token} has ended`, {
         details: { name, token },

@@ -19,8 +19,10 @@ import { ReceiptComparison, RowComparison } from './compare-rows.ts'
 import { ApprovalVerification } from './verify-approvals.ts'
 import { EntryVerification } from './verify-entries.ts'
 import { KeyVerification } from './verify-keys.ts'
+import { PathVerification } from './verify-paths.ts'
 import { RunVerification } from './verify-runs.ts'
 import { SchemaVerification } from './verify-schema.ts'
+import { SealVerification } from './verify-seal.ts'
 import { TextVerification } from './verify-texts.ts'
 import { TurnVerification } from './verify-turns.ts'
 
@@ -94,6 +96,8 @@ export async function verifyLog(
       new RunVerification(),
       new ApprovalVerification(),
       new KeyVerification(),
+      new PathVerification(),
+      new SealVerification(readMeta(snapshot)),
       new TurnVerification({
         erasedAt: (digest) => erasedAt(snapshot, digest),
         object: (digest) => objectIn(snapshot, digest),

@@ -1,4 +1,6 @@
 import { createHash } from 'node:crypto'
+import { changesPaths, takeEvent } from '../domain/lock/paths/decide.ts'
+import { PathTree } from '../domain/lock/paths/tree.ts'
 import { effectOf } from '../domain/turn/effect.ts'
 import type { TurnEventData } from '../domain/turn/events.ts'
 import type { RefRecord, Source, StagedSet, Triplet } from '../domain/turn/triplet.ts'
@@ -11,14 +13,19 @@ import type { Entry } from '../kernel/entry.ts'
 export type ObjectValue = (digest: string) => unknown
 
 /**
- * The changes that an entry makes to sovereign state, given the state before it. Errors: LEDGER_CORRUPT (an object is
- * missing).
+ * The changes that an entry makes to sovereign state and to the rows of path locks, given the state before it. Errors:
+ * LEDGER_CORRUPT (an object is missing).
  */
 export function changesOf(
   entry: Entry,
   state: (key: string) => unknown,
   object: ObjectValue,
 ): ReadonlyMap<string, unknown> {
+  if (changesPaths(entry.type)) {
+    const tree = new PathTree(state)
+    takeEvent(tree, entry)
+    return tree.changes
+  }
   if (entry.type !== 'turn.promoted') return nothing
   const { manifest_digest, run_id, turn_id, workspace } = entry.data as TurnEventData<'turn.promoted'>
   if (manifest_digest === null) return nothing

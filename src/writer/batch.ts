@@ -1,4 +1,4 @@
-import { streamOf } from '../domain/lock/names.ts'
+import { lineOfStream, streamOf } from '../domain/lock/names.ts'
 import { LockstepError } from '../errors.ts'
 import type { Decision, Refusal } from '../kernel/decider.ts'
 import type { Entry } from '../kernel/entry.ts'
@@ -7,12 +7,13 @@ import type { Appended } from '../log/log.ts'
 import type { Receipts } from '../views/receipts.ts'
 import { notLoaded } from '../views/views.ts'
 import { type DecisionParts, decisionOn, isContention } from './decision.ts'
+import { recordOfWaiting } from './gave-up.ts'
 import type { Plan } from './plan.ts'
 import { defectIn, errorOf, type RefusalMemory } from './refusals.ts'
 import { earlierAnswer } from './requests.ts'
 import type { Answer, Item, Outcome, Step, Waiter } from './submission.ts'
 import type { Tally } from './tally.ts'
-import { type LineChanges, recordOfWaiting } from './waiters.ts'
+import type { LineChanges } from './waiters.ts'
 
 interface BatchParts extends DecisionParts {
   receipts: Receipts
@@ -181,7 +182,8 @@ export class Batch {
     if (refusal === undefined) this.#resolve(item, { entries, replayed: false })
     else this.#reject(item, errorOf(refusal))
     if (this.#parts.waiters.isEmpty) return
-    for (const stream of new Set(entries.map((entry) => entry.stream))) this.#toServe.push({ stream, accepted: item })
+    const lines = new Set(entries.map(({ stream }) => lineOfStream(stream)))
+    for (const stream of lines) this.#toServe.push({ stream, accepted: item })
   }
 
   #refuse(item: Item, refusal: Refusal): void {
@@ -192,26 +194,26 @@ export class Batch {
   /** Records a refusal that asks for it, unless it is counted because an equal refusal was recorded shortly before. */
   #record(item: Item, { isChange, objects, record: wanted }: Pick<Refusal, 'isChange' | 'objects' | 'record'>): void {
     const { now, plan, refusals } = this.#parts
-    if (wanted === undefined || !(isChange || refusals.admits(wanted, item, now))) return
-    const [entry] = plan.add([wanted], {
-      actor: item.actor,
-      correlationId: item.correlationId,
-      trace: item.trace,
-    })
+    // Nothing follows a seal, so what is refused after it is not recorded.
+    if (wanted === undefined || plan.sealed !== undefined || !(isChange || refusals.admits(wanted, item, now))) return
+    const { actor, correlationId, trace } = item
+    const [entry] = plan.add([wanted], { actor, correlationId, trace })
     plan.addWith({ objects })
     refusals.recorded(entry, item, now)
   }
 
-  /** Gives a freed lock to the first waiter in its line, within the same batch. */
+  /** Gives a freed lock to the first waiter in its line, within the same batch; freed paths to all that are due. */
   #serveWaiters(stream: string): void {
-    const { waiters } = this.#parts
-    for (let first = waiters.first(stream); first !== undefined; first = waiters.first(stream)) {
-      const decision = this.#decisionOn(first.item)
-      if (isContention(decision)) {
-        first.refusal = decision
-        return
+    let isServed = true
+    while (isServed) {
+      isServed = false
+      for (const waiter of this.#parts.waiters.due(stream)) {
+        const decision = this.#decisionOn(waiter.item)
+        if (isContention(decision)) waiter.refusal = decision
+        else this.#serve(waiter, decision)
+        isServed ||= !isContention(decision)
       }
-      this.#serve(first, decision)
+      // A waiter that left its line without a grant may have been in front of others.
     }
   }
 

@@ -1,7 +1,5 @@
-import { aggregateOf, readsOf } from '../domain/aggregates.ts'
-import { judgeGuard } from '../domain/lock/decide.ts'
-import { streamOf } from '../domain/lock/names.ts'
-import type { LockState } from '../domain/lock/state.ts'
+import { aggregateOf, readsOf, stateReadsOf } from '../domain/aggregates.ts'
+import { judgeGuard, stateOfLock } from '../domain/lock/decide.ts'
 import { ledgerStream } from '../domain/log/stream.ts'
 import { policyStream } from '../domain/policy/state.ts'
 import { type Details, LockstepError } from '../errors.ts'
@@ -34,8 +32,10 @@ export function decisionOn(item: Item, parts: DecisionParts): Decision {
   const { config, now, plan, views, waiters } = parts
   const { actor, command, expectedSize } = item
   if (expectedSize !== undefined && expectedSize !== plan.size) return sizeMismatch(expectedSize, plan.size)
+  const { sealed } = plan
+  if (sealed !== undefined && !isForSealed(command)) return sealed
   const place = item.line ?? item.calledFrom
-  const waiting = (stream: string) => waiters.inFrontOf(stream, place)
+  const waiting: Context['waiting'] = (stream, asked) => waiters.inFrontOf(stream, place, asked)
   const inForce = config.at(plan.reader)
   const context: Context = {
     actor,
@@ -56,15 +56,23 @@ export function decisionOn(item: Item, parts: DecisionParts): Decision {
   return refusedAsForked(decision, parts.forked) ?? decision
 }
 
-function brokenGuard({ command }: Item, { now, plan }: DecisionParts): Refusal | undefined {
-  if (command.guard === undefined) return undefined
-  const state = plan.row(streamOf(command.guard.name))?.state as LockState | undefined
-  return judgeGuard(command.guard, state, command.type, now)
+/** A seal is decided as such, and a restore makes another ledger of the entries. */
+function isForSealed({ type }: Item['command']): boolean {
+  return type === 'ledger.seal' || type === 'ledger.restore'
 }
 
-/** The rows that the commands of these steps say they read, and those that every batch reads, if not in memory. */
+function brokenGuard({ command }: Item, { now, plan }: DecisionParts): Refusal | undefined {
+  if (command.guard === undefined) return undefined
+  return judgeGuard(command.guard, stateOfLock(plan.reader, command.guard), command.type, now)
+}
+
+/**
+ * The rows and the derived state that the commands of these steps say they read, and the rows that every batch reads, if
+ * not in memory.
+ */
 export function declaredBy(steps: readonly Step[], views: Views): Key[] {
   const streams = new Set<string>()
+  const states = new Set<string>()
   const add = (stream: string) => {
     if (!views.hasRow(stream)) streams.add(stream)
   }
@@ -74,11 +82,15 @@ export function declaredBy(steps: readonly Step[], views: Views): Key[] {
     if (!('item' in step)) continue
     try {
       for (const stream of readsOf(step.item.command)) add(stream)
+      for (const key of stateReadsOf(step.item.command)) states.add(key)
     } catch {
       // A defect. The decision meets it too, and refuses the command.
     }
   }
-  return [...streams].map((key) => ({ view: 'row', key }))
+  return [
+    ...[...streams].map((key): Key => ({ view: 'row', key })),
+    ...[...states].map((key): Key => ({ view: 'state', key })),
+  ]
 }
 
 export function isContention(decision: Decision): decision is Refusal {

@@ -1,7 +1,9 @@
 import { erasedBy, evolveRow, storedRow } from '../domain/aggregates.ts'
+import { refusedAsSealed } from '../domain/log/seal.ts'
+import { ledgerStream } from '../domain/log/stream.ts'
 import { pinsInForce, policyStream } from '../domain/policy/state.ts'
 import { isoTime, type Now } from '../kernel/clock.ts'
-import type { LoadedState, Objects, Row, StateChanges } from '../kernel/decider.ts'
+import type { LoadedState, Objects, Refusal, Row, StateChanges } from '../kernel/decider.ts'
 import { type Entry, type EventDraft, entryOf, type Placement } from '../kernel/entry.ts'
 import { isApart } from '../kernel/entry-time.ts'
 import { eventIdOf, type RecordedActor } from '../kernel/ids.ts'
@@ -15,6 +17,7 @@ import { lengthOf, recordedOf } from './recorded.ts'
 
 /** The facts that all entries of a batch share. */
 export interface BatchFacts {
+  place?: string | undefined
   /** The secret of digests in entries. A ledger of format 1 has none. */
   digestKey: Uint8Array | undefined
   firstSeq: number
@@ -94,6 +97,11 @@ export class Plan {
     state: (key) => (this.state.has(key) ? this.state.get(key) : this.#ground.state(key)),
     object: (digest) => this.#ground.object(digest),
     digest: sha256Hex,
+  }
+
+  /** The refusal of every command, if this place does not have the ledger any more. */
+  get sealed(): Refusal | undefined {
+    return refusedAsSealed(this.row(ledgerStream), this.#facts.place)
   }
 
   get isFull(): boolean {
@@ -214,6 +222,7 @@ export function planAfter(
     firstSeq: before?.size ?? log.head().size,
     format: log.meta.format,
     ledgerId: log.meta.ledger_id,
+    place: log.meta.place,
     time: isoTime(timeMillis),
     tokenOffset: tokenOffset(log.meta),
     wallTime: isApart(timeMillis, now.wall_ms) ? isoTime(now.wall_ms) : undefined,

@@ -75,19 +75,21 @@ export class RefusalMemory {
 
   /**
    * Adds the entries of counts to a plan: of those whose time is over, or of all. It may throw `notLoaded`; it then
-   * continues at the next call.
+   * continues at the next call. Nothing follows a seal, so the counts are then forgotten.
    */
   record({ now, plan }: { now: Now; plan: Plan }, which: 'due' | 'all'): void {
     const nowMillis = now.lease_clock.boot_ms
+    const isSealed = plan.sealed !== undefined
     for (const [key, window] of this.#windows.entries()) {
       if (which === 'due' && nowMillis < window.endsMillis) continue
-      if (window.count > 0) this.#recordWindow(window, plan, now)
+      if (window.count > 0 && !isSealed) this.#recordWindow(window, plan, now)
       this.#windows.set(key, undefined)
     }
     for (const [key, of] of this.#actors.entries()) {
       if (which === 'due' && nowMillis < of.restEndsMillis) continue
       const { actor, rest, since } = of
-      if (Object.keys(rest).length > 0) {
+      if (isSealed) this.#actors.set(key, undefined)
+      else if (Object.keys(rest).length > 0) {
         const event = countedRefusals(rest, { outcome: 'deny', since, target: restTarget(actor.actor_id) })
         plan.add([event], { actor })
         this.#actors.set(key, { ...of, rest: {} })

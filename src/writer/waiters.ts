@@ -1,12 +1,14 @@
-import { streamOf } from '../domain/lock/names.ts'
+import { pathLine, streamOf, streamOfPaths } from '../domain/lock/names.ts'
+import { excludes, type PathsAsked } from '../domain/lock/paths/path.ts'
 import type { LockState } from '../domain/lock/state.ts'
-import { LockstepError } from '../errors.ts'
+import type { LockstepError } from '../errors.ts'
 import { onAbort } from '../kernel/abort.ts'
 import { leaseRemainingMillis, type Now } from '../kernel/clock.ts'
 import type { Refusal } from '../kernel/decider.ts'
 import { given } from '../kernel/given.ts'
 import { limits } from '../kernel/limits.ts'
 import type { Views } from '../views/views.ts'
+import { gaveUp } from './gave-up.ts'
 import type { Item, Line, Waiter } from './submission.ts'
 
 interface Hooks {
@@ -25,8 +27,9 @@ export interface LineChanges {
 const noChanges = (): LineChanges => ({ before: new Map(), joined: [], left: [], calledIn: [] })
 
 /**
- * The lines of waiting callers, one per lock. They are kept only in memory: a restart refuses all waiters, and each
- * retries with the same lock_id. Joining, being called in, leaving and the end of a lease are steps of the sequencer,
+ * The lines of waiting callers, one per lock, and one for all paths. In the line for paths, a caller waits behind those in
+ * front of it whose requests exclude its own, and passes the others. The lines are kept only in memory: a restart refuses all waiters,
+ * and each retries with the same lock_id. Joining, being called in, leaving and the end of a lease are steps of the sequencer,
  * so they are decided in order. A batch's changes are kept once it is durable, or else undone.
  */
 export class Waiters {
@@ -45,7 +48,7 @@ export class Waiters {
   add(item: Item, refusal: Refusal): boolean {
     const { command, line } = item
     if (command.type !== 'lock.acquire' || line === undefined) return false
-    const stream = streamOf(command.name)
+    const stream = command.paths === undefined ? streamOf(command.name) : pathLine
     if (this.#count >= limits.waitersMax) return false
     const leave = (code: 'ABORTED' | 'TIMED_OUT') =>
       this.#hooks.leave(waiter, gaveUp(code, waiter.refusal, line.waitMillis))
@@ -69,10 +72,14 @@ export class Waiters {
     return this.#lines.size === 0
   }
 
-  /** The waiter to serve next; undefined while a waiter is called in. */
-  first(stream: string): Waiter | undefined {
-    const first = this.#lines.get(stream)?.[0]
-    return first?.isServed ? undefined : first
+  /**
+   * The waiters that no other is in front of, in the order of the line. There is none while a waiter is called in. Cost:
+   * for paths, each waiter is compared with those in front of it.
+   */
+  due(stream: string): Waiter[] {
+    const line = this.#line(stream)
+    if (stream !== pathLine) return line[0]?.isServed ? [] : line.slice(0, 1)
+    return line.filter((waiter, at) => !line.slice(0, at).some((front) => isInFront(front, askedBy(waiter))))
   }
 
   /** Calls a waiter in. The waiter claims the lock itself and keeps its place until `endTurn`. */
@@ -90,17 +97,25 @@ export class Waiters {
     })
   }
 
-  /** The number of waiters in front of this place in line, or in front of a new caller. */
-  inFrontOf(stream: string, line: Line | undefined): number {
+  /**
+   * The number of waiters in front of this place in line, or in front of a new caller: for paths, of those whose requests
+   * exclude the caller's.
+   */
+  inFrontOf(stream: string, line: Line | undefined, asked?: PathsAsked): number {
     const waiters = this.#lines.get(stream)
     if (waiters === undefined) return 0
     const own = line === undefined ? -1 : waiters.findIndex((waiter) => waiter.item.line === line)
-    return own === -1 ? waiters.length : own
+    const inFront = own === -1 ? waiters : waiters.slice(0, own)
+    return asked === undefined ? inFront.length : inFront.filter((waiter) => isInFront(waiter, asked)).length
   }
 
-  /** How many callers wait for a lock, and which of them is first. */
-  lineOf(stream: string): { waiting: number; first_waiting?: { actor_id: string; authn?: string; holder: string } } {
-    const line = this.#line(stream)
+  /** How many callers wait for a lock, or for paths that a request for `asked` would wait behind, and which is first. */
+  lineOf(
+    stream: string,
+    asked?: PathsAsked,
+  ): { waiting: number; first_waiting?: { actor_id: string; authn?: string; holder: string } } {
+    const all = this.#line(stream)
+    const line = asked === undefined ? all : all.filter((waiter) => isInFront(waiter, asked))
     const { actor, command } = line[0]?.item ?? {}
     if (actor === undefined || command?.type !== 'lock.acquire') return { waiting: line.length }
     const { actor_id, authn } = actor
@@ -148,17 +163,20 @@ export class Waiters {
     for (const waiter of calledIn) waiter.isServed = false
   }
 
-  /** Sets a timer for each line, for the end of the lease that it waits for. */
+  /** Sets a timer for each line, for the end of the first lease that it waits for. */
   async armExpiry(views: Views, nowIs: () => Now): Promise<void> {
     for (const stream of this.#lines.keys()) {
-      // While a waiter is called in, no other is served. The line is checked again when that turn ends.
-      const found = this.first(stream) === undefined ? undefined : views.row(stream)
-      const row = found instanceof Promise ? await found : found
-      const grant = (row?.state as LockState | undefined)?.grant ?? null
-      const remaining = grant === null ? null : leaseRemainingMillis(grant, nowIs())
+      let millis = Number.POSITIVE_INFINITY
+      for (const awaited of this.#awaited(stream)) {
+        const found = views.row(awaited)
+        const row = found instanceof Promise ? await found : found
+        const grant = (row?.state as LockState | undefined)?.grant ?? null
+        const remaining = grant === null ? null : leaseRemainingMillis(grant, nowIs())
+        millis = Math.min(millis, remaining ?? Number.POSITIVE_INFINITY)
+      }
       this.#disarm(stream)
-      if (remaining !== null && this.#lines.has(stream)) {
-        const millis = Math.min(Math.max(remaining, 1), timerMillisMax)
+      if (millis < Number.POSITIVE_INFINITY && this.#lines.has(stream)) {
+        millis = Math.min(Math.max(millis, 1), timerMillisMax)
         this.#expiries.set(
           stream,
           setTimeout(() => this.#hooks.poke(stream), millis),
@@ -173,6 +191,16 @@ export class Waiters {
       waiter.item.reject(error)
     }
     this.keep(this.endBatch())
+  }
+
+  /**
+   * The streams of the grants that a line waits for. While a waiter is called in, no other is served: the line is checked
+   * again when that turn ends. A waiter for paths waits for the grant that its last refusal named.
+   */
+  #awaited(stream: string): Set<string> {
+    if (stream !== pathLine) return new Set(this.due(stream).map((waiter) => waiter.stream))
+    const refs = this.#line(stream).map(({ refusal: { details } }) => details.lock_ref)
+    return new Set(refs.flatMap((ref) => (typeof ref === 'string' ? [streamOfPaths(ref)] : [])))
   }
 
   #line(stream: string): readonly Waiter[] {
@@ -197,6 +225,16 @@ export class Waiters {
   }
 }
 
+function askedBy({ item: { command } }: Waiter): PathsAsked | undefined {
+  return command.type === 'lock.acquire' ? command.paths : undefined
+}
+
+/** Whether a caller that asks for paths has to wait behind a waiter. */
+function isInFront(waiter: Waiter, asked: PathsAsked | undefined): boolean {
+  const wanted = askedBy(waiter)
+  return wanted === undefined || asked === undefined || excludes(wanted, asked)
+}
+
 function letGo({ stopListening, timer }: Waiter): void {
   clearTimeout(timer)
   stopListening()
@@ -204,23 +242,3 @@ function letGo({ stopListening, timer }: Waiter): void {
 
 /** Timers stop while the machine is suspended, but leases go on. So each line is checked at least this often. */
 const timerMillisMax = 10_000
-
-/** The error after an unsuccessful wait, with the contention report of the lock. */
-export function gaveUp(
-  code: 'ABORTED' | 'TIMED_OUT',
-  { details, message }: Pick<Refusal, 'details' | 'message'>,
-  waitMillis: number,
-): LockstepError {
-  const seconds = Math.round(waitMillis / 1000)
-  const why = code === 'TIMED_OUT' ? `it did not become free within ${seconds} s` : 'the caller gave up waiting'
-  return new LockstepError(code, `${message}; ${why}`, { details, hint: 'Retry with the same lock_id.' })
-}
-
-/** If the contention was to be recorded, its timeout is recorded too, under the code of the answer. */
-export function recordOfWaiting(
-  { refusal: { record } }: Waiter,
-  { code, message }: LockstepError,
-): Pick<Refusal, 'record'> {
-  if (record === undefined || code !== 'TIMED_OUT') return {}
-  return { record: { ...record, data: { ...record.data, code, message } } }
-}

@@ -91,6 +91,13 @@ export const unreached: Readonly<Record<string, Partial<Record<Code, string>>>> 
     VERIFY_FAILED: 'needs a damaged database, which test/backup has',
   },
   'log.prove': { FILE_DENIED: files, FILE_FAILED: files, KEY_NOT_IN_FORCE: signer, SIGNER_FAILED: signer },
+  'log.seal': {
+    FILE_DENIED: files,
+    FILE_FAILED: files,
+    FILE_READ_ONLY: files,
+    KEY_NOT_IN_FORCE: signer,
+    SIGNER_FAILED: signer,
+  },
   'log.verify': { VERIFY_FAILED: 'needs a damaged database, which test/ledger/damage.test.ts has' },
   'policy.check': { FILE_DENIED: files, FILE_FAILED: files },
   'policy.reload': { FILE_DENIED: files, FILE_FAILED: files, FILE_READ_ONLY: files },

@@ -36,7 +36,7 @@ help('of every command names runs by ids that a run can have', async () => {
 
 help('names the exit codes of verbs that are no operation', async () => {
   for (const [verb, exit] of [
-    ['restore', /5 +LEDGER_EXISTS\n +6 .*VERIFY_FAILED/],
+    ['restore', /5 +LEDGER_EXISTS, .*\n +6 .*VERIFY_FAILED/],
     ['salvage', /5 +LEDGER_EXISTS/],
     ['adopt', /7 +LEDGER_SERVED/],
     ['serve', /5 +LEDGER_COPIED/],

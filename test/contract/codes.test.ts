@@ -102,6 +102,7 @@ test('have the exit codes of the command, which are permanent', () => {
       'FORBIDDEN',
       'CLOCK_RESET_DENIED',
       'KEY_DENIED',
+      'SEAL_DENIED',
       'TOKEN_DENIED',
       'LEDGER_INSECURE',
     ],
@@ -147,6 +148,7 @@ test('have the exit codes of the command, which are permanent', () => {
       'KEY_CONFLICT',
       'KEY_NOT_IN_FORCE',
       'LEDGER_COPIED',
+      'LEDGER_SEALED',
     ],
     6: ['LEDGER_FORKED', 'LEDGER_CORRUPT', 'LEDGER_FORMAT', 'FORMAT_TOO_NEW', 'VERIFY_FAILED'],
     7: [

@@ -2,7 +2,7 @@ import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
 import type { z } from 'zod'
 import { appendOptionsSchema, appendSchema } from '../../src/domain/audit/commands.ts'
-import * as input from '../../src/domain/lock/commands.ts'
+import * as input from '../../src/domain/lock/inputs.ts'
 import { entrySchema } from '../../src/kernel/entry.ts'
 import {
   actorSchema,

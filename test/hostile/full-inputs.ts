@@ -180,14 +180,17 @@ export const fullInputs: Readonly<Record<string, readonly Make[]>> = {
       return { actor: becca, file: `bundle-${id}.tar.gz`, lane_id: 'EXPORT_CASE_DATA', select }
     }),
   ],
+  // This actor may not do it: a sealed ledger would refuse every later call.
+  'log.seal': [() => ({ actor, to: `leveldb:${hash.slice(0, 32)}` })],
   'log.backup': [(id) => ({ file: `backup-${id}.tar.gz` })],
   'exports.get': [() => ({ bundle_id: 'bundle-0000001' }), () => ({ run_id: 'run_done_1' })],
   'locks.acquire': [
-    (id) => ({ actor, holder: 'agent-1', lock_id: lockId(id), name: `name-${id}` }),
+    (id) => ({ actor, holder: 'agent-1', lock_id: lockId(id), name: `name-${id}`, reason: 'a' }),
+    (id) => ({ actor, holder: 'agent-1', lock_id: lockId(id), paths: [`paths/${id}.ts`], reason: 'a' }),
     (id, { root }) => {
       put(root, `work/DEL-08-05_${id}/a.txt`, 'a')
       const folder = join('work', `DEL-08-05_${id}`)
-      return { actor, folder, holder: 'agent-1', lock_id: lockId(id), pids: [process.pid] }
+      return { actor, folder, holder: 'agent-1', lock_id: lockId(id), pids: [process.pid], reason: 'a' }
     },
     (id) => ({
       actor: becca,
@@ -198,7 +201,9 @@ export const fullInputs: Readonly<Record<string, readonly Make[]>> = {
       target_name: target_name(id),
     }),
   ],
-  'locks.acquireAll': [(id) => ({ actor, holder: 'agent-1', lock_ids: [lockId(id)], names: [`name-${id}`] })],
+  'locks.acquireAll': [
+    (id) => ({ actor, holder: 'agent-1', lock_ids: [lockId(id)], names: [`name-${id}`], reason: 'a' }),
+  ],
   'locks.break': [
     async (id, { api }) => {
       await api.locks.acquire({ holder: 'a', name: `name-${id}` })

@@ -39,7 +39,7 @@ coded('each operation, whether it gives an answer or a stream', async () => {
   const failing = () => {
     throw system('EIO')
   }
-  const ground = { actor: testActor, root: '/', assertOpen: failing }
+  const ground = { actor: testActor, root: '/', assertNotSealed: () => {}, assertOpen: failing }
   const log = served('log', anyOf(failing), ground)
   for (const call of [log.entry({ seq: 0 }), nextOf(log.read())]) {
     const error = await call.catch((thrown: unknown) => thrown)
@@ -53,7 +53,7 @@ coded('each item of a stream', async () => {
     yield 1
     throw system('EIO')
   }
-  const ground = { actor: testActor, root: '/', assertOpen: () => {} }
+  const ground = { actor: testActor, root: '/', assertNotSealed: () => {}, assertOpen: () => {} }
   const log = served('log', anyOf(items), ground)
   const stream = log.read()[Symbol.asyncIterator]()
   is((await stream.next()).value, 1)

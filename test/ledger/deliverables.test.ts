@@ -120,6 +120,7 @@ acquiring(
       lease_remaining_s: 510,
       contention_time: '2026-01-02T03:05:35.500Z',
       acquired: lease.acquired,
+      held_since: lease.acquired,
       pid: process.pid,
       holder_alive: 'yes',
       lock_ref: lease.lock_ref,

@@ -105,7 +105,7 @@ export const contentionFields = [
 ]
 
 /** The same for contention with a grant, not only with a file. */
-export const grantFields = [...contentionFields, 'lock_ref'].sort()
+export const grantFields = [...contentionFields, 'held_since', 'lock_ref'].sort()
 
 /** What changes when a file is replaced or written: its inode, its time, its size and its text. */
 export function stamp(path: string): string {

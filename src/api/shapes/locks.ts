@@ -1,5 +1,5 @@
 import * as z from 'zod'
-import * as commands from '../../domain/lock/commands.ts'
+import * as commands from '../../domain/lock/inputs.ts'
 import { lockKinds, lockNameSchema } from '../../domain/lock/names.ts'
 import { hints } from '../hints.ts'
 import { entry, files, fullName, hash, path, seq, time } from './basics.ts'
@@ -12,6 +12,9 @@ export interface AcquireDeliverable extends z.input<typeof acquireDeliverable> {
 
 export const acquireProject = commands.acquireProjectSchema
 export interface AcquireProject extends z.input<typeof acquireProject> {}
+
+export const acquirePaths = commands.acquirePathsSchema
+export interface AcquirePaths extends z.input<typeof acquirePaths> {}
 
 export const acquireAll = commands.acquireAllSchema
 export interface AcquireAll extends z.input<typeof acquireAll> {}
@@ -37,7 +40,7 @@ export interface BreakFolder extends z.input<typeof breakFolder> {}
 export const retire = commands.retireSchema
 export interface RetireFolder extends z.input<typeof retire> {}
 
-export const ofLock = z.strictObject({ name: lockNameSchema })
+export const ofLock = z.strictObject({ name: lockNameSchema, token: seq.optional() })
 export interface OfLock extends z.input<typeof ofLock> {}
 
 export const ofFolder = z.strictObject({ folder: path })
@@ -67,11 +70,14 @@ export const grant = z.strictObject({
   lock_id: z.string(),
   lock_ref: z.string(),
   name: fullName,
+  paths: z.array(z.string()).exactOptional(),
   replayed: z.boolean(),
   run_id: z.string().exactOptional(),
+  shared: z.boolean().exactOptional(),
   target_name: z.string().exactOptional(),
   token: seq,
   warning: z.string().exactOptional(),
+  worktree: z.string().exactOptional(),
 })
 /** A granted lock as plain data. `token` fences; `lock_id` is the holder's secret. */
 export interface Grant extends z.output<typeof grant> {}
@@ -110,6 +116,7 @@ export const status = z.strictObject({
     .strictObject({ actor_id: z.string(), authn: z.string().exactOptional(), holder: z.string() })
     .exactOptional(),
   folder: z.string().exactOptional(),
+  held_name: fullName.exactOptional(),
   holder: z.string().exactOptional(),
   holder_alive: z.enum(['no', 'unknown', 'yes']).exactOptional(),
   host: z.string().exactOptional(),
@@ -118,13 +125,17 @@ export const status = z.strictObject({
   lease_remaining_s: z.int().nullable().exactOptional(),
   name: fullName,
   orphan_reason: z.string().exactOptional(),
+  paths: z.array(z.string()).exactOptional(),
   pids: z.array(z.int()).exactOptional(),
+  reason: z.string().exactOptional(),
   renewals: z.int().min(0).exactOptional(),
   run_id: z.string().exactOptional(),
+  shared: z.boolean().exactOptional(),
   state: z.enum(['free', 'held', 'orphan']),
   target_name: z.string().exactOptional(),
   token: seq.exactOptional(),
   waiting: z.int().min(0),
+  worktree: z.string().exactOptional(),
 })
 /** The state of a lock at the moment of the call: computed, not recorded. */
 export interface LockState extends z.output<typeof status> {}
@@ -166,11 +177,15 @@ hints.add(acquireDeliverable, {
   lease_duration_s: {
     about: 'How long the lease lasts. By default 1,800 s, or the nearest that the configuration allows.',
   },
+  reason: { about: 'Why the lock is held, for those who find it held.' },
 })
+hints.add(acquirePaths, { reason: { about: 'Why the paths are locked, for those who find them held.' } })
+hints.add(acquireResource, { reason: { about: 'Why the lock is held, for those who find it held.' } })
 hints.add(acquireProject, {
   reason: { about: 'Why the project is locked.' },
   run_id: { about: 'The run that locks it.' },
 })
+hints.add(ofLock, { token: { about: 'Of several shared grants of one path, the one with this token.' } })
 hints.add(release, { outcome: { about: 'Whether the work under the lock succeeded.' } })
 hints.add(releaseProject, { run_id: { about: 'The run that holds the lock.' } })
 hints.add(recover, { folder: { about: 'The folder of the deliverable, where the ledger does not know it.' } })

@@ -1,4 +1,6 @@
 import * as z from 'zod'
+import { placeSchema } from '../../domain/log/seal.ts'
+import { actorSchema } from '../../kernel/ids.ts'
 import { hints } from '../hints.ts'
 import { entry, hash, path, seq, size } from './basics.ts'
 
@@ -84,6 +86,13 @@ export const backedUp = z.strictObject({
 /** A backup that was written, with the signed tree head of the ledger in it. */
 export interface BackedUpLedger extends z.output<typeof backedUp> {}
 
+export const seal = z.strictObject({ actor: actorSchema.optional(), to: placeSchema })
+export interface SealLedger extends z.input<typeof seal> {}
+
+export const sealed = z.strictObject({ checkpoint: z.string(), root: hash, seq, size, to: placeSchema })
+/** The end of a ledger in its place: the entry that says so, and the signed tree head with this entry as its last. */
+export interface SealedLedger extends z.output<typeof sealed> {}
+
 hints.add(backup, { file: { about: 'Where the backup goes. No file may be there yet.' } })
 hints.add(backedUp, {
   file: { about: 'The backup.' },
@@ -95,6 +104,12 @@ hints.add(compare, {
   to: { about: 'The later size. By default the whole tree.' },
 })
 hints.add(consistency, { from: { about: 'The earlier size.' }, to: { about: 'The later size.' } })
+hints.add(seal, { to: { about: 'The name of the place that goes on with the ledger.' } })
+hints.add(sealed, {
+  seq: { about: 'The entry that ends the ledger in its place.' },
+  size: { about: 'The size of the ledger with that entry.' },
+  to: { about: 'The name of the place that goes on with the ledger.' },
+})
 hints.add(subscribe, { from: { about: 'The first seq. By default the next entry that is appended.' } })
 hints.add(verified, {
   entries: { about: 'How many entries were verified.' },

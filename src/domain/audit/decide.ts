@@ -1,5 +1,5 @@
 import { sorted } from '../../kernel/canonical.ts'
-import { type Context, type Decision, type LoadedRows, refuse } from '../../kernel/decider.ts'
+import { type Context, type Decision, type LoadedState, refuse } from '../../kernel/decider.ts'
 import type { EventDraft } from '../../kernel/entry.ts'
 import { streamOfRun } from '../../kernel/run-fact.ts'
 import type { PrivilegedAction } from '../../kernel/vocabulary.ts'
@@ -25,7 +25,7 @@ export function reads({ events }: AuditCommand): readonly string[] {
  * Refusals: FREE_TEXT_DENIED (a name that the entries of a run repeat), those of the guard (STALE_TOKEN, LEASE_EXPIRED), then those of the run; outside runs OVERRIDE_DENIED and
  * STATEMENT_DENIED (recorded).
  */
-export function decide(command: AuditCommand, context: Context, rows: LoadedRows): Decision {
+export function decide(command: AuditCommand, context: Context, rows: LoadedState): Decision {
   const { events, guard, policies = new Map(), type } = command
   const run_id = events[0]?.run_id
   const names = [guard?.name, ...events.map(({ role_id }) => role_id)]
@@ -60,7 +60,7 @@ function decideInRun(
     type,
   }: { events: readonly AuditInput[]; policies: Policies; run_id: string; type: string },
   context: Context,
-  rows: LoadedRows,
+  rows: LoadedState,
 ): Decision {
   const of = caseOf({ policies, run_id, type }, context, rows)
   if ('kind' in of) return of

@@ -1,6 +1,6 @@
 import { defineAggregate, stream } from '../../kernel/aggregate.ts'
 import { rowsOn } from '../../kernel/rendering.ts'
-import { decide, reads } from './decide.ts'
+import { decide, reads, readsOfState } from './decide.ts'
 import { lockEventSchemas } from './events.ts'
 import { evolve } from './state.ts'
 import { fromStored, toStored } from './stored.ts'
@@ -8,12 +8,12 @@ import { fromStored, toStored } from './stored.ts'
 const lockRow = rowsOn('lock', { from: 'name', otherwise: 'unknown' })
 
 /**
- * Locks, each with its own stream. The end of a lock is rendered like the end of a run: failed work is a failure. A
+ * Locks, each with its own stream; a grant of paths has a stream of its own. The end of a lock is rendered like the end of a run: failed work is a failure. A
  * refusal is a deny if permission was lacking, and a failure if the state did not allow the command.
  */
 export const lockAggregate = defineAggregate({
   commands: ['lock'],
-  streams: { lock: stream({ evolve, toStored, fromStored }) },
+  streams: { lock: stream({ evolve, toStored, fromStored }), path: stream({ evolve, toStored, fromStored }) },
   events: lockEventSchemas,
   rendering: {
     'lock.acquired': lockRow('lock.acquire', 'success', 'info', 'lock_reason'),
@@ -41,5 +41,6 @@ export const lockAggregate = defineAggregate({
     ),
   },
   reads,
+  readsOfState,
   decide,
 })

@@ -25,6 +25,13 @@ export const lockContentionSchema = z
     lease_remaining_s: z.int().min(0).nullable(),
     contention_time: time,
     acquired: time.nullable().optional(),
+    /** When the holder got the lock; `acquired` is its last renewal. */
+    held_since: time.optional(),
+    /** Why the holder has the lock, as the holder said it. */
+    reason: z.string().min(1).optional(),
+    /** Whether the lock in the way is a shared one, and the worktree in which its holder works. */
+    shared: z.literal(true).optional(),
+    worktree: z.string().min(1).optional(),
     host: z.string().nullable().optional(),
     pid: z.int().min(1).nullable().optional(),
     holder_alive: z.enum(['yes', 'no', 'unknown']),
@@ -34,7 +41,10 @@ export const lockContentionSchema = z
     retry_after_s: z.int().min(1).optional(),
     waiting: z.int().min(1).optional(),
     path: z.string().min(1).optional(),
-    /** The lock that is held, and its folder, if the folder was renamed and `name` is the lock that was attempted. */
+    /**
+     * The lock that is held, if it is another than the one that was attempted: a path above or below, or a folder that was
+     * renamed, with its present place.
+     */
     held_name: z.string().min(1).optional(),
     held_folder: z.string().min(1).optional(),
     blocking_run_id: z.string().min(1).optional(),

@@ -3,8 +3,8 @@ import { type Context, type Decision, type Refusal, refuse } from '../../kernel/
 import type { Acquire, AcquireAll } from './commands.ts'
 import type { LockEvent } from './events.ts'
 import { kindOf, streamOf } from './names.ts'
-import { acquiredEvent, recoveredEvent, recoveredFileEvent, refusedEvent } from './record.ts'
-import { boundElsewhere, contention, contentionWithWaiters } from './report.ts'
+import { acquiredEvent, recoveredEvent, recoveredFileEvent } from './record.ts'
+import { boundElsewhere, contended, contention, contentionWithWaiters } from './report.ts'
 import { deathOf, isOwn, type LockState, orphanReason, seqOfGrant } from './state.ts'
 
 /**
@@ -114,18 +114,4 @@ export function decideAcquireAll(
 
 function mismatch(message: string, details: { name: string; seq: number }): Refusal {
   return refuse('IDEMPOTENCY_MISMATCH', message, details)
-}
-
-/**
- * Contention is only counted, unless the configuration asks to record it. A judgement of a lease is always recorded.
- */
-function contended(refusal: Refusal, command: Acquire, context: Context): Refusal {
-  if (!context.config.record_contention || refusal.isChange) return refusal
-  const facts = {
-    code: refusal.code,
-    command: command.type,
-    message: refusal.message,
-    lock_ref: command.lock_ref,
-  }
-  return { ...refusal, record: refusedEvent(command.name, facts) }
 }

@@ -1,11 +1,11 @@
 import { wellFormed } from '../../kernel/canonical.ts'
 import { needsJudgement } from '../../kernel/clock.ts'
 import { isAuthority, isOperator } from '../../kernel/config.ts'
-import { type Context, type Decision, refuse } from '../../kernel/decider.ts'
+import { type Context, type Decision, type Refusal, refuse } from '../../kernel/decider.ts'
 import type { Break, Recover, ReportFile, Retire } from './commands.ts'
 import type { LockEvent } from './events.ts'
 import { kindOf, streamOf } from './names.ts'
-import { judgedEvent, recoveredEvent, recoveredFileEvent, refusedEvent, releasedBy } from './record.ts'
+import { brokenEvent, judgedEvent, recoveredEvent, recoveredFileEvent, refusedEvent, releasedBy } from './record.ts'
 import { boundElsewhere, contention } from './report.ts'
 import { deathOf, type LockState, orphanReason, seqOfGrant } from './state.ts'
 
@@ -41,12 +41,8 @@ export function decideRecover(command: Recover, context: Context, state: LockSta
 export function decideBreak(command: Break, context: Context, state: LockState | undefined): Decision<LockEvent> {
   const { actor, config } = context
   const isProject = kindOf(command.name) === 'project'
-  if (!(isProject ? isAuthority : isOperator)(config, actor.actor_id)) {
-    const who = isProject ? config.release_authority : `${config.release_authority} or an operator`
-    const message = `${actor.actor_id} may not break ${command.name}: only ${who} may`
-    const record = refusedEvent(command.name, { code: 'RELEASE_DENIED', command: command.type, message })
-    return refuse('RELEASE_DENIED', message, { name: command.name }, record)
-  }
+  const denied = deniedBreak(command, context)
+  if (denied !== undefined) return denied
   if (command.file !== undefined) {
     const { aside, content, digest, path } = command.file
     const { name, reason } = command
@@ -59,24 +55,21 @@ export function decideBreak(command: Break, context: Context, state: LockState |
     const record = refusedEvent(command.name, { code: 'LOCK_NOT_HELD', command: command.type, message })
     return refuse('LOCK_NOT_HELD', message, { name: command.name }, record)
   }
+  const released_by = isProject ? { released_by: releasedBy(config, 'manual override') } : {}
   return {
     kind: 'append',
-    events: [
-      {
-        type: 'lock.broken',
-        stream: streamOf(grant.name),
-        data: {
-          by: actor.actor_id,
-          name: grant.name,
-          previous_acquired: grant.acquired,
-          previous_holder: grant.holder,
-          previous_token: grant.token,
-          reason: command.reason,
-          ...(isProject ? { released_by: releasedBy(config, 'manual override') } : {}),
-        },
-      },
-    ],
+    events: [brokenEvent(grant, { by: actor.actor_id, reason: command.reason, ...released_by })],
   }
+}
+
+/** RELEASE_DENIED, recorded, if the actor may not break the lock; only the release authority breaks a project's. */
+export function deniedBreak({ name, type }: Break, { actor, config }: Context): Refusal | undefined {
+  const isProject = kindOf(name) === 'project'
+  if ((isProject ? isAuthority : isOperator)(config, actor.actor_id)) return undefined
+  const who = isProject ? config.release_authority : `${config.release_authority} or an operator`
+  const message = `${actor.actor_id} may not break ${name}: only ${who} may`
+  const record = refusedEvent(name, { code: 'RELEASE_DENIED', command: type, message })
+  return refuse('RELEASE_DENIED', message, { name }, record)
 }
 
 /**

@@ -1,25 +1,80 @@
 import { isoTime, type Now } from '../../kernel/clock.ts'
-import { type Context, type Decision, type LoadedRows, type Refusal, refuse } from '../../kernel/decider.ts'
+import { type Context, type Decision, type LoadedState, type Refusal, refuse } from '../../kernel/decider.ts'
 import { statusOfRun, streamOfRun } from '../../kernel/run-fact.ts'
 import type { LockCommand, Release, Renew } from './commands.ts'
 import { decideAcquire, decideAcquireAll } from './decide-acquire.ts'
 import { decideBreak, decideRecover, decideReportFile, decideRetire } from './decide-endings.ts'
 import { decideReleaseProject } from './decide-project.ts'
 import type { LockEvent } from './events.ts'
-import { streamOf, streamOfNamed } from './names.ts'
+import { kindOf, pathOf, streamOf, streamOfNamed, streamOfPaths } from './names.ts'
+import {
+  type AcquirePaths,
+  decideAcquirePaths,
+  decideBreakPath,
+  decideRecoverPath,
+  grantsUnder,
+  type Rows,
+  stateAt,
+  withRows,
+} from './paths/decide.ts'
+import { placesOf } from './paths/path.ts'
+import { pathRow } from './paths/tree.ts'
 import { refusedEvent, releasedEvent } from './record.ts'
-import { isOwn, type LockState, orphanReason } from './state.ts'
+import { isOwn, type LockState, orphanReason, streamOfGrant } from './state.ts'
 
 export type LockDecision = Decision<LockEvent>
 
 /** The locks that a command names, and the run whose status ends a project lock. */
 export function reads(command: LockCommand): readonly string[] {
+  if (isOnPaths(command) && 'lock_ref' in command) return [streamOfPaths(command.lock_ref)]
   if (command.type === 'lock.acquire_all') return command.locks.map((lock) => streamOf(lock.name))
   const own = streamOfNamed(command.name)
   return command.type === 'lock.release_project' ? [own, streamOfRun(command.run_id)] : [own]
 }
 
-export function decide(command: LockCommand, context: Context, rows: LoadedRows): LockDecision {
+/** The rows of the places that a command names, and of all places above them. */
+export function readsOfState(command: LockCommand): readonly string[] {
+  if (!isOnPaths(command)) return []
+  const paths = 'paths' in command && command.paths !== undefined ? command.paths.paths : [pathOf(command.name)]
+  return paths.flatMap((path) => placesOf(path).map(pathRow))
+}
+
+export function decide(command: LockCommand, context: Context, rows: LoadedState): LockDecision {
+  return isOnPaths(command)
+    ? withRows(decideOnPaths(command, context, rows), rows)
+    : decideOnLock(command, context, rows)
+}
+
+type OnPaths = Exclude<LockCommand, { type: 'lock.acquire_all' }> & { name: string }
+
+function isOnPaths(command: LockCommand): command is OnPaths {
+  return 'name' in command && command.name !== null && kindOf(command.name) === 'path'
+}
+
+/** A grant of paths is renewed and released as any other, but it has a stream of its own. */
+function decideOnPaths(command: OnPaths, context: Context, rows: LoadedState): LockDecision {
+  switch (command.type) {
+    case 'lock.acquire':
+      return decideAcquirePaths(command as AcquirePaths, context, rows)
+    case 'lock.recover':
+      return decideRecoverPath(command, context, rows)
+    case 'lock.break':
+      return decideBreakPath(command, context, rows)
+    case 'lock.renew':
+      return decideRenew(command, context, grantsUnder(rows, command.lock_ref))
+    case 'lock.release':
+      return decideRelease(command, context, grantsUnder(rows, command.lock_ref))
+    default:
+      return refuse('INVALID_INPUT', `${command.type} is not for paths`)
+  }
+}
+
+/** The state of the lock that a guard, or the lock of a run, names. For a path, that of the grant with the token. */
+export function stateOfLock(rows: Rows, { name, token }: { name: string; token?: number }): LockState | undefined {
+  return kindOf(name) === 'path' ? stateAt(rows, name, token) : stateOf(rows, name)
+}
+
+function decideOnLock(command: LockCommand, context: Context, rows: LoadedState): LockDecision {
   switch (command.type) {
     case 'lock.acquire':
       return decideAcquire(command, context, stateOf(rows, command.name))
@@ -103,7 +158,7 @@ function decideRenew(command: Renew, context: Context, state: LockState | undefi
     events: [
       {
         type: 'lock.renewed',
-        stream: streamOf(grant.name),
+        stream: streamOfGrant(grant),
         data: {
           acquired,
           expires_at: isoTime(Date.parse(acquired) + grant.lease_duration_s * 1000),
@@ -148,6 +203,6 @@ function notHeld(name: string | null, lockRef: string, command: string): Refusal
   )
 }
 
-function stateOf(rows: LoadedRows, name: string | null): LockState | undefined {
+function stateOf(rows: Rows, name: string | null): LockState | undefined {
   return name === null ? undefined : (rows.get(streamOf(name))?.state as LockState | undefined)
 }

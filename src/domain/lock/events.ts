@@ -2,6 +2,7 @@ import * as z from 'zod'
 import { leaseClockSchema } from '../../kernel/clock.ts'
 import { freeText } from '../../kernel/free-text.ts'
 import { lockRefSchema, reasonSchema } from '../../kernel/ids.ts'
+import { limits } from '../../kernel/limits.ts'
 import { evidenceSchema } from './liveness.ts'
 import { lockKinds } from './names.ts'
 
@@ -12,12 +13,19 @@ const token = z.int().min(0)
 /** The SHA-256 of a file's bytes, in hex. */
 const digest = z.string().regex(/^[0-9a-f]{64}$/)
 const hostId = evidenceSchema.shape.host_id
+const paths = z
+  .array(z.string().min(1).max(limits.lockPathBytes))
+  .min(1)
+  .max(limits.pathsPerGrantMax * 2)
 
 export const recoveryReasons = ['lease_expired', 'pid_dead', 'host_rebooted', 'unreadable', 'unrecorded'] as const
 export type RecoveryReason = (typeof recoveryReasons)[number]
 export const finalStatuses = ['COMPLETE', 'PARTIAL', 'HALTED', 'FAILED', 'ABORTED', 'ROLLED_BACK'] as const
 
-/** A grant. Its seq plus `token_offset`, if present, is the fencing token. Members are in canonical order here and wherever data is built. */
+/**
+ * A grant. Its seq plus `token_offset`, if present, is the fencing token. A grant of paths has `paths`, and in `previous`
+ * the last grant of each path before it. Members are in canonical order here and wherever data is built.
+ */
 const acquired = z.strictObject({
   acquired: time,
   deliverable_id: z.string().optional(),
@@ -33,11 +41,16 @@ const acquired = z.strictObject({
   lock_reason: freeText(reasonSchema).optional(),
   lock_ref: lockRefSchema,
   name,
+  paths: paths.optional(),
+  previous: z.array(lockRefSchema.nullable()).optional(),
   release_conditions: z.array(z.string()).optional(),
   run_id: z.string().optional(),
+  shared: z.literal(true).optional(),
   source: z.literal('import').optional(),
   target_name: z.string().optional(),
   token_offset: z.int().min(1).optional(),
+  /** The top of the worktree in which the holder works. */
+  worktree: z.string().optional(),
 })
 
 /** `host_id` is present if the lease clock now belongs to another host. */
@@ -65,6 +78,7 @@ const judged = z.strictObject({
   token,
 })
 
+/** The end of a grant of several paths names all of them. */
 const released = z.strictObject({
   condition_met: z.string().optional(),
   evidence: z.enum(['attested', 'override', 'run_file', 'run_state']).optional(),
@@ -75,6 +89,7 @@ const released = z.strictObject({
   lock_ref: lockRefSchema,
   name,
   outcome: z.enum(['failure', 'success']),
+  paths: paths.optional(),
   reason: freeText(reasonSchema).optional(),
   released_by: z.string().optional(),
   run_id: z.string().optional(),
@@ -83,14 +98,17 @@ const released = z.strictObject({
 
 /**
  * The end of an orphan. The fields do not depend on its cause. `previous_token` is null for a file without a recorded
- * grant. `aside` and `digest` are present for a file that could not be read, because its bytes are kept.
+ * grant. `aside` and `digest` are present for a file that could not be read, because its bytes are kept. A grant of paths
+ * has `lock_ref`, and `paths` if there are several.
  */
 const recovered = z.strictObject({
   aside: z.string().optional(),
   by: z.string(),
   digest: digest.optional(),
+  lock_ref: lockRefSchema.optional(),
   mode: z.enum(['automatic', 'manual']),
   name,
+  paths: paths.optional(),
   previous_acquired: z.string().nullable(),
   previous_holder: z.string(),
   previous_token: token.nullable(),
@@ -98,10 +116,12 @@ const recovered = z.strictObject({
   recovery_reason: z.enum(recoveryReasons),
 })
 
-/** `released_by` is present for a project lock, except in entries of older versions. */
+/** `released_by` is present for a project lock, except in entries of older versions; `lock_ref` for a grant of paths. */
 const broken = z.strictObject({
   by: z.string(),
+  lock_ref: lockRefSchema.optional(),
   name,
+  paths: paths.optional(),
   previous_acquired: time,
   previous_holder: z.string(),
   previous_token: token,

@@ -1,18 +1,20 @@
 import * as z from 'zod'
 import { lineOf } from '../../kernel/ids.ts'
 import { limits } from '../../kernel/limits.ts'
+import { isPath, type Path } from './paths/path.ts'
 
-export const lockKinds = ['resource', 'deliverable', 'project'] as const
+export const lockKinds = ['resource', 'deliverable', 'project', 'path'] as const
 export type LockKind = (typeof lockKinds)[number]
 
 const deliverablePattern = /^(?:DEL-\d{2,3}-\d{2}|KTY-[A-Za-z0-9]{2}-[A-Za-z0-9]{2})$/
 const projectWord = /^[A-Za-z0-9][A-Za-z0-9._-]{0,79}$/
 const resourceRest = lineOf(limits.nameBytes)
+const pathRest = lineOf(limits.lockPathBytes)
 const deliverableName = /^(?:[A-Za-z0-9._-]{1,60}\/)?(?:DEL-\d{2,3}-\d{2}|KTY-[A-Za-z0-9]{2}-[A-Za-z0-9]{2})$/
 
 /**
- * A lock's full name, `<kind>:<rest>`. A name without a prefix means `resource:`. The three kinds are reserved as
- * prefixes, so `deliverable:x` is never a resource. Names that Unicode holds for the same text are one name, in the
+ * A lock's full name, `<kind>:<rest>`. A name without a prefix means `resource:`. The kinds are reserved as prefixes, so
+ * `deliverable:x` is never a resource. Names that Unicode holds for the same text are one name, in the
  * normal form NFC: a macOS file name, for example, comes in another form than the same text from a keyboard.
  */
 export const lockNameSchema = lineOf(limits.lockNameBytes).transform((given, context) => {
@@ -24,7 +26,9 @@ export const lockNameSchema = lineOf(limits.lockNameBytes).transform((given, con
       ? deliverableName.test(rest)
       : kind === 'project'
         ? rest.split('/').length === 3 && rest.split('/').every((word) => projectWord.test(word))
-        : resourceRest.safeParse(rest).success
+        : kind === 'path'
+          ? isPath(rest) && pathRest.safeParse(rest).success
+          : resourceRest.safeParse(rest).success
   if (wellNamed) return `${kind ?? 'resource'}:${rest}`
   context.addIssue({ code: 'custom', message: `is not the name of a ${kind ?? 'resource'} lock` })
   return z.NEVER
@@ -32,14 +36,40 @@ export const lockNameSchema = lineOf(limits.lockNameBytes).transform((given, con
 
 /** Only resources are acquired by name. The names of other locks follow from a folder or a target. */
 export const resourceNameSchema = lockNameSchema.refine((name) => name.startsWith('resource:'), {
-  message: 'is a deliverable or project lock: acquire those with `folder`, or with `target_name` and `run_id`',
+  message:
+    'is not the name of a resource: acquire other locks with `paths`, with `folder`, or with `target_name` and `run_id`',
 })
 
 export function kindOf(name: string): LockKind {
   return lockKinds.find((kind) => name.startsWith(`${kind}:`)) ?? 'resource'
 }
 
-/** The stream of a lock's events. */
+/** The name of a path's lock. */
+export function nameOfPath(path: Path): string {
+  return `path:${path}`
+}
+
+/** The path in the name of its lock. */
+export function pathOf(name: string): Path {
+  return name.slice('path:'.length)
+}
+
+/** The stream of a grant of paths. Each grant has its own, because one grant can have many paths. */
+export function streamOfPaths(lockRef: string): string {
+  return pathStreams + lockRef
+}
+
+const pathStreams = 'path/'
+
+/** The line in which all callers wait that want paths: whom one of them waits for depends on the paths. */
+export const pathLine = pathStreams
+
+/** The line of the callers that an entry of a stream may concern. */
+export function lineOfStream(stream: string): string {
+  return stream.startsWith(pathStreams) ? pathLine : stream
+}
+
+/** The stream of a lock's events. For a path, it has only refusals: each grant of paths has a stream of its own. */
 export function streamOf(name: string): string {
   // One command needs the same name several times in a row, and looking up a new string would hash it again.
   if (name !== lastName) {

@@ -3,15 +3,19 @@ import type { Context } from '../../kernel/decider.ts'
 import { given } from '../../kernel/given.ts'
 import type { Acquire, FileOrphan } from './commands.ts'
 import type { LockEvent, LockEventData, RecoveryReason } from './events.ts'
-import { streamOf, streamOfNamed } from './names.ts'
-import type { Grant } from './state.ts'
+import { streamOf, streamOfNamed, streamOfPaths } from './names.ts'
+import { type Grant, streamOfGrant } from './state.ts'
 
-/** A grant as an event. For a deliverable the lease begins at the time that is already in its file. */
+/**
+ * A grant as an event. For a deliverable the lease begins at the time that is already in its file. `previous` are the last
+ * grants of its paths.
+ */
 export function acquiredEvent(
   command: Acquire,
   { now, token_offset }: Pick<Context, 'now' | 'token_offset'>,
+  previous?: (string | null)[],
 ): LockEvent {
-  const { claim, project } = command
+  const { claim, paths, project } = command
   const stated = claim?.acquired ?? project?.lock_time
   const acquiredMillis = stated === undefined ? now.wall_ms : Date.parse(stated)
   const acquired = stated ?? isoTime(now.wall_ms)
@@ -23,21 +27,25 @@ export function acquiredEvent(
     ...given({ folder: claim?.folder }),
     holder: command.holder,
     host_id: now.host_id,
-    kind: project !== undefined ? 'project' : claim !== undefined ? 'deliverable' : 'resource',
+    kind: project ? 'project' : claim ? 'deliverable' : paths ? 'path' : 'resource',
     lease_clock: claim?.lease_clock ?? now.lease_clock,
     lease_duration_s: command.lease_duration_s,
-    ...given({ lock_reason: project?.lock_reason }),
+    ...given({ lock_reason: project?.lock_reason ?? command.reason }),
     lock_ref: command.lock_ref,
     name: command.name,
     ...given({
+      paths: paths && [...paths.paths],
+      previous,
       release_conditions: project?.release_conditions,
       run_id: project?.run_id,
+      shared: paths?.shared ? (true as const) : undefined,
       source: project?.source,
       target_name: project?.target_name,
       token_offset: token_offset === 0 ? undefined : token_offset,
+      worktree: paths?.worktree,
     }),
   }
-  return { type: 'lock.acquired', stream: streamOf(command.name), data }
+  return { type: 'lock.acquired', stream: paths ? streamOfPaths(command.lock_ref) : streamOf(command.name), data }
 }
 
 /** What `released_by` of RUN_LOCK.json says once the release authority has acted. The entry's actor says who that was. */
@@ -69,16 +77,17 @@ export function releasedEvent(grant: Grant, now: Now, how: ReleaseFacts): LockEv
     lock_ref: grant.lock_ref,
     name: grant.name,
     outcome,
-    ...given({ reason, released_by, run_id }),
+    ...given({ paths: severalPathsOf(grant), reason, released_by, run_id }),
     token: grant.token,
   }
-  return { type: 'lock.released', stream: streamOf(grant.name), data }
+  return { type: 'lock.released', stream: streamOfGrant(grant), data }
 }
 
 /** The event that records a judgement of a lease that the clocks here cannot place. */
-export function judgedEvent({ lease_duration_s, name, token }: Grant, now: Now): LockEvent {
+export function judgedEvent(grant: Grant, now: Now): LockEvent {
+  const { lease_duration_s, name, token } = grant
   const data: LockEventData<'lock.judged'> = { ...judgementOf(lease_duration_s ?? 0, now), name, token }
-  return { type: 'lock.judged', stream: streamOf(name), data }
+  return { type: 'lock.judged', stream: streamOfGrant(grant), data }
 }
 
 type RecoveryFacts = { by: string; mode: 'automatic' | 'manual'; reason: string | null }
@@ -87,11 +96,13 @@ type RecoveryFacts = { by: string; mode: 'automatic' | 'manual'; reason: string 
 export function recoveredEvent(grant: Grant, facts: RecoveryFacts & { recovery_reason: RecoveryReason }): LockEvent {
   return {
     type: 'lock.recovered',
-    stream: streamOf(grant.name),
+    stream: streamOfGrant(grant),
     data: {
       by: facts.by,
+      ...given({ lock_ref: refOfPaths(grant) }),
       mode: facts.mode,
       name: grant.name,
+      ...given({ paths: severalPathsOf(grant) }),
       previous_acquired: grant.acquired,
       previous_holder: grant.holder,
       previous_token: grant.token,
@@ -99,6 +110,35 @@ export function recoveredEvent(grant: Grant, facts: RecoveryFacts & { recovery_r
       recovery_reason: facts.recovery_reason,
     },
   }
+}
+
+/** The end of a valid grant. `released_by` is that of a project's file. */
+export function brokenEvent(grant: Grant, facts: { by: string; reason: string; released_by?: string }): LockEvent {
+  const { by, reason, released_by } = facts
+  return {
+    type: 'lock.broken',
+    stream: streamOfGrant(grant),
+    data: {
+      by,
+      ...given({ lock_ref: refOfPaths(grant) }),
+      name: grant.name,
+      ...given({ paths: severalPathsOf(grant) }),
+      previous_acquired: grant.acquired,
+      previous_holder: grant.holder,
+      previous_token: grant.token,
+      reason,
+      ...given({ released_by }),
+    },
+  }
+}
+
+/** The paths of a grant that its name does not tell. */
+function severalPathsOf({ paths }: Grant): string[] | undefined {
+  return paths === undefined || paths.length === 1 ? undefined : paths
+}
+
+function refOfPaths({ kind, lock_ref }: Grant): string | undefined {
+  return kind === 'path' ? lock_ref : undefined
 }
 
 /** The same event for a lock file that no grant explains. */

@@ -1,24 +1,37 @@
 import { isoTime, type Now, needsJudgement } from '../../kernel/clock.ts'
-import { type Refusal, refuse } from '../../kernel/decider.ts'
+import { type Context, type Refusal, refuse } from '../../kernel/decider.ts'
 import { given } from '../../kernel/given.ts'
+import { shortened } from '../../kernel/rendering.ts'
+import type { Acquire } from './commands.ts'
 import { deliverableIdIn } from './names.ts'
-import { judgedEvent } from './record.ts'
+import { judgedEvent, refusedEvent } from './record.ts'
 import { type Grant, leaseRemainingSeconds } from './state.ts'
 
 /**
  * The LOCK_CONTENTION report (Deliverable Lock Specification, REQ-LOCK-007). `lease_remaining_s` is in whole seconds,
  * rounded up; null for a lock without a lease. `retry_after_s` advises when to try again. If the clocks here cannot
- * place a lease, the judgement is recorded, so that the lease has an end.
+ * place a lease, the judgement is recorded, so that the lease has an end. For a path, `name` is the lock that was
+ * attempted, and `held` the one in its way.
  */
-export function contention(grant: Grant, now: Now, holderAlive: 'yes' | 'no' | 'unknown'): Refusal {
+export function contention(
+  grant: Grant,
+  now: Now,
+  holderAlive: 'yes' | 'no' | 'unknown',
+  { held = grant.name, name = held }: { held?: string; name?: string } = {},
+): Refusal {
   const remaining = leaseRemainingSeconds(grant, now)
-  const refusal = refuse('LOCK_CONTENTION', `${grant.name} is held by ${grant.holder}${leaseText(remaining)}`, {
-    name: grant.name,
+  const { first, lock_reason, shared, worktree } = grant
+  const message = `${held} is held by ${grant.holder}${leaseText(remaining)}${reasonText(lock_reason)}`
+  const refusal = refuse('LOCK_CONTENTION', message, {
+    name,
+    ...(held === name ? {} : { held_name: held }),
     ...given({ deliverable_id: grant.deliverable_id, run_id: grant.run_id, target_name: grant.target_name }),
     holder: grant.holder,
     lease_remaining_s: remaining,
     contention_time: isoTime(now.wall_ms),
     acquired: grant.acquired,
+    held_since: first?.acquired ?? grant.acquired,
+    ...given({ reason: lock_reason, shared, worktree }),
     host: grant.host ?? grant.evidence[0]?.host ?? null,
     pid: grant.evidence.at(-1)?.pid ?? null,
     holder_alive: holderAlive,
@@ -27,6 +40,20 @@ export function contention(grant: Grant, now: Now, holderAlive: 'yes' | 'no' | '
     retry_after_s: retryAfterSeconds(remaining),
   })
   return needsJudgement(grant, now) ? { ...refusal, record: judgedEvent(grant, now), isChange: true } : refusal
+}
+
+/**
+ * Contention is only counted, unless the configuration asks to record it. A judgement of a lease is always recorded.
+ */
+export function contended(refusal: Refusal, command: Acquire, context: Context): Refusal {
+  if (!context.config.record_contention || refusal.isChange) return refusal
+  const facts = {
+    code: refusal.code,
+    command: command.type,
+    message: refusal.message,
+    lock_ref: command.lock_ref,
+  }
+  return { ...refusal, record: refusedEvent(command.name, facts) }
 }
 
 /** Contention with earlier waiters while the lock is free. */
@@ -95,6 +122,13 @@ export function contentionWithFile(file: FileFinding, now: Now): Refusal {
 function retryAfterSeconds(remaining: number | null): number {
   return Math.max(1, Math.min(remaining ?? 60, 60))
 }
+
+/** Why the holder has the lock, in one short line. The whole reason is in the details. */
+function reasonText(reason: string | undefined): string {
+  return reason === undefined ? '' : `, for: ${shortened(reason.replaceAll(/\s+/g, ' ').trim(), reasonCharsMax)}`
+}
+
+const reasonCharsMax = 120
 
 function leaseText(remaining: number | null): string {
   return remaining === null ? '' : `, with ${remaining} s left on the lease`

@@ -2,7 +2,7 @@ import { type Judgement, type LeaseClock, leaseRemainingMillis, type Now } from 
 import type { Entry } from '../../kernel/entry.ts'
 import type { Actor } from '../../kernel/ids.ts'
 import type { LockEventData, RecoveryReason } from './events.ts'
-import { kindOf, type LockKind } from './names.ts'
+import { kindOf, type LockKind, streamOf, streamOfPaths } from './names.ts'
 
 /** The current state of a grant: the facts of `lock.acquired`, its token, and changes by renewals. */
 export interface Grant extends LockEventData<'lock.acquired'> {
@@ -28,7 +28,7 @@ export interface EndedGrant {
 }
 
 /**
- * The row of a lock. `folder` is the place that a deliverable's name is bound to until it is retired. `retired` is the
+ * The row of a lock; for paths, of one grant, with its lock_ref as `name`. `folder` is the place that a deliverable's name is bound to until it is retired. `retired` is the
  * time and place of the retirement, until the lock is granted again.
  */
 export interface LockState {
@@ -42,12 +42,11 @@ export interface LockState {
 
 /** Returns the next state. It applies the event without checking it. */
 export function evolve(state: LockState | undefined, entry: Entry): LockState {
-  const name = entry.stream.slice('lock/'.length)
-  const before = state ?? { ended: null, folder: null, grant: null, kind: kindOf(name), name, retired: null }
+  const before = state ?? { ended: null, folder: null, grant: null, ...lockOf(entry.stream), retired: null }
   switch (entry.type) {
     case 'lock.acquired': {
       const grant = grantOf(entry as GrantEntry)
-      const { ended, folder, kind } = before
+      const { ended, folder, kind, name } = before
       return { ended, folder: grant.folder ?? folder, grant, kind, name, retired: null }
     }
     case 'lock.renewed': {
@@ -73,6 +72,18 @@ export function evolve(state: LockState | undefined, entry: Entry): LockState {
     default:
       return before
   }
+}
+
+/** The name and the kind of the lock that a stream is about. */
+export function lockOf(stream: string): { kind: LockKind; name: string } {
+  const at = stream.indexOf('/')
+  const name = stream.slice(at + 1)
+  return { kind: stream.startsWith('lock/') ? kindOf(name) : 'path', name }
+}
+
+/** The stream of a grant. */
+export function streamOfGrant({ kind, lock_ref, name }: Pick<Grant, 'kind' | 'lock_ref' | 'name'>): string {
+  return kind === 'path' ? streamOfPaths(lock_ref) : streamOf(name)
 }
 
 type GrantEntry = Entry<'lock.acquired', LockEventData<'lock.acquired'>>

@@ -1,8 +1,7 @@
 import type { Judgement } from '../../kernel/clock.ts'
 import type { Entry } from '../../kernel/entry.ts'
 import type { LockEventData } from './events.ts'
-import { kindOf } from './names.ts'
-import { grantOf, judgedBy, type LockState, type Renewal, renewed, seqOfGrant } from './state.ts'
+import { grantOf, judgedBy, type LockState, lockOf, type Renewal, renewed, seqOfGrant } from './state.ts'
 
 /** The stored form of a lock's row. It omits facts that are in the entry of the grant. `token` is the seq of that entry. */
 export interface StoredLock extends Pick<LockState, 'ended' | 'folder' | 'retired'> {
@@ -23,8 +22,7 @@ export function fromStored(
   stream: string,
   entryAt: (seq: number) => Entry | undefined,
 ): LockState | undefined {
-  const name = stream.slice('lock/'.length)
-  const state = { ended, folder, grant: null, kind: kindOf(name), name, retired }
+  const state = { ended, folder, grant: null, ...lockOf(stream), retired }
   if (grant === null) return state
   const entry = entryAt(grant.token)
   if (entry?.type !== 'lock.acquired' || entry.stream !== stream) return undefined

@@ -7,6 +7,7 @@ import { freeText } from '../../kernel/free-text.ts'
 import { given } from '../../kernel/given.ts'
 import { durationSchema, retentionMinimumDefault, secondsOf } from '../../kernel/retention.ts'
 import { evolveKeys, type KeyState } from './keys.ts'
+import { evolveSeal, type SealState } from './seal.ts'
 import { ledgerStream } from './stream.ts'
 
 /** The SHA-256 of the text of a configuration. The text is an object of the ledger. */
@@ -47,6 +48,8 @@ export interface LedgerState {
   keys?: KeyState[]
   /** Absent until an entry changes it. */
   retention_minimum?: string
+  /** Absent in a ledger that was never moved. */
+  sealed?: SealState
 }
 
 /** Returns the next state. Entry 0 names the first configuration, and each `config.loaded` another. */
@@ -55,7 +58,8 @@ export function evolveLedger(state: LedgerState | undefined, entry: Entry): Ledg
   const config = sha256 === undefined ? state?.config : { seq: entry.seq, sha256 }
   const stated = sha256 === undefined ? undefined : (entry.data.retention_minimum as string | undefined)
   const keys = evolveKeys(state?.keys, entry)
-  return { ...given({ config, keys, retention_minimum: stated ?? state?.retention_minimum }), created: true }
+  const sealed = evolveSeal(state?.sealed, entry)
+  return { ...given({ config, keys, retention_minimum: stated ?? state?.retention_minimum, sealed }), created: true }
 }
 
 /** The digest of the configuration that an entry puts in force; undefined if it puts none in force. */

@@ -12,6 +12,7 @@ import {
   type LedgerState,
 } from './configuration.ts'
 import { decideKeys, type KeyCommand, keyEvents } from './keys.ts'
+import { decideSeal, type SealLedger, sealEvents } from './seal.ts'
 import { ledgerStream } from './stream.ts'
 
 /** Entry 0: the name of this ledger, its public key, and its first configuration. */
@@ -102,6 +103,7 @@ export const originAggregate = defineAggregate({
     'ledger.upgraded': upgraded,
     'ledger.head_accepted': headAccepted,
     ...keyEvents,
+    ...sealEvents,
     ...configEvents,
   },
   rendering: {
@@ -161,6 +163,20 @@ export const originAggregate = defineAggregate({
       target: { target_type: 'system', name: 'keys', operation: { from: 'command' } },
       outcome_reason: ['code'],
     },
+    'ledger.sealed': {
+      action_type: 'system',
+      outcome: 'success',
+      severity: 'warn',
+      target: { target_type: 'system', name: { from: 'to' }, operation: 'ledger.seal' },
+      outcome_reason: [],
+    },
+    'ledger.seal_refused': {
+      action_type: 'system',
+      outcome: 'deny',
+      severity: 'warn',
+      target: { target_type: 'system', name: 'ledger', operation: { from: 'command' } },
+      outcome_reason: ['code'],
+    },
     'config.loaded': {
       action_type: 'policy_change',
       outcome: 'success',
@@ -184,9 +200,9 @@ export const originAggregate = defineAggregate({
   decide,
 })
 
-type LedgerCommand = AcceptHead | ConfigCommand | CreateLedger | KeyCommand | RestoreLedger | UpgradeLedger
+type LedgerCommand = AcceptHead | ConfigCommand | CreateLedger | KeyCommand | RestoreLedger | SealLedger | UpgradeLedger
 
-/** Refusals: LEDGER_EXISTS, for a creation; those of `decideConfig` and `decideKeys`. */
+/** Refusals: LEDGER_EXISTS, for a creation; those of `decideConfig`, `decideKeys` and `decideSeal`. */
 function decide(command: LedgerCommand, context: Context, rows: LoadedRows): Decision {
   switch (command.type) {
     case 'config.load':
@@ -198,6 +214,8 @@ function decide(command: LedgerCommand, context: Context, rows: LoadedRows): Dec
       return decideKeys(command, context, (rows.get(ledgerStream)?.state as LedgerState | undefined)?.keys)
     case 'ledger.restore':
       return { kind: 'append', events: [{ type: 'ledger.restored', stream: ledgerStream, data: command.data }] }
+    case 'ledger.seal':
+      return decideSeal(command, context, rows.get(ledgerStream))
     case 'ledger.accept_head':
       return { kind: 'append', events: [{ type: 'ledger.head_accepted', stream: ledgerStream, data: command.data }] }
     case 'ledger.upgrade':

@@ -2,15 +2,13 @@ import type { Code, Details } from '../../errors.ts'
 import { sorted } from '../../kernel/canonical.ts'
 import { elapsedMillis, leaseRemainingMillis, type Now } from '../../kernel/clock.ts'
 import { isOperator, mayClaim } from '../../kernel/config.ts'
-import { type Context, type Decision, type LoadedRows, type Refusal, type Row, refuse } from '../../kernel/decider.ts'
+import { type Context, type Decision, type LoadedState, type Refusal, type Row, refuse } from '../../kernel/decider.ts'
 import type { EventDraft, RunOfEvent } from '../../kernel/entry.ts'
 import { given } from '../../kernel/given.ts'
 import { limits } from '../../kernel/limits.ts'
 import { streamOfRun } from '../../kernel/run-fact.ts'
 import type { RunStatus } from '../../kernel/vocabulary.ts'
-import { judgeGuard } from '../lock/decide.ts'
-import { streamOf as streamOfLock } from '../lock/names.ts'
-import type { LockState } from '../lock/state.ts'
+import { judgeGuard, stateOfLock } from '../lock/decide.ts'
 import type { Lane, Policy } from '../policy/policy.ts'
 import { type Policies, type PolicyInForce, policyInForce, policyPinnedBy } from '../policy/state.ts'
 import type { RunEventData, RunEventType } from './events.ts'
@@ -23,7 +21,7 @@ export interface RunCase {
   lastSeq: number
   /** The policy that judges the run: the one that its pins name, or the one in force if it has no pins yet. */
   policy: Policy | undefined
-  rows: LoadedRows
+  rows: LoadedState
   run: RunState
 }
 
@@ -34,7 +32,7 @@ export type RunDraft = { [Type in RunEventType]: { type: Type; data: RunEventDat
 export function caseOf(
   { policies, run_id, type }: { policies: Policies; run_id: string; type: string },
   context: Context,
-  rows: LoadedRows,
+  rows: LoadedState,
 ): RunCase | Refusal {
   const of = caseAt(run_id, { context, inForce: policyInForce(rows, policies), policies, rows })
   if (of === undefined) return refuse('NOT_FOUND', `there is no run ${run_id}`, { run_id })
@@ -46,7 +44,7 @@ export interface Ground {
   context: Context
   inForce: PolicyInForce
   policies: Policies
-  rows: LoadedRows
+  rows: LoadedState
 }
 
 /** The case of a run; undefined if there is no such run. */
@@ -58,7 +56,7 @@ export function caseAt(runId: string, { context, inForce, policies, rows }: Grou
   return { context, inForce, lastSeq, policy, rows, run }
 }
 
-export function rowOf(rows: LoadedRows, runId: string): Row<RunState> | undefined {
+export function rowOf(rows: LoadedState, runId: string): Row<RunState> | undefined {
   return rows.get(streamOfRun(runId)) as Row<RunState> | undefined
 }
 
@@ -128,7 +126,7 @@ export function refusedMove(of: RunCase, command: string, to: RunStatus, why = `
 }
 
 /** The runs above a run, nearest first. */
-export function* ancestorsOf(run: RunState, rows: LoadedRows): Generator<RunState> {
+export function* ancestorsOf(run: RunState, rows: LoadedState): Generator<RunState> {
   let next = run.parent_run_id
   for (let depth = 0; next !== null && depth < limits.runDepthMax; depth += 1) {
     const ancestor = rowOf(rows, next)?.state
@@ -141,7 +139,7 @@ export function* ancestorsOf(run: RunState, rows: LoadedRows): Generator<RunStat
 /**
  * Whether an actor may act on a run: the actor of the run or of a run above it, an operator, or the release authority.
  */
-function mayActOn(run: RunState, { actor, config }: Context, rows: LoadedRows): boolean {
+function mayActOn(run: RunState, { actor, config }: Context, rows: LoadedState): boolean {
   if (run.manifest.actor.actor_id === actor.actor_id || isOperator(config, actor.actor_id)) return true
   for (const { manifest } of ancestorsOf(run, rows)) if (manifest.actor.actor_id === actor.actor_id) return true
   return false
@@ -190,7 +188,7 @@ export function notActive(of: RunCase, command: string): Refusal | undefined {
 /** The problem with the lock that the run was started with. Refusals: STALE_TOKEN, LEASE_EXPIRED, as for a guard. */
 export function lostLock({ context, rows, run: { lock } }: RunCase, command: string): Refusal | undefined {
   if (lock === null) return undefined
-  return judgeGuard(lock, rows.get(streamOfLock(lock.name))?.state as LockState | undefined, command, context.now)
+  return judgeGuard(lock, stateOfLock(rows, lock), command, context.now)
 }
 
 /** The end that the ledger gives a run with an expired lease. The run can be retried. */

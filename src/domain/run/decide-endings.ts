@@ -1,6 +1,6 @@
 import { isoTime } from '../../kernel/clock.ts'
 import { isAuthority } from '../../kernel/config.ts'
-import { type Context, type Decision, type LoadedRows, type Refusal, refuse } from '../../kernel/decider.ts'
+import { type Context, type Decision, type LoadedState, type Refusal, refuse } from '../../kernel/decider.ts'
 import { given } from '../../kernel/given.ts'
 import { limits } from '../../kernel/limits.ts'
 import { streamOfRun } from '../../kernel/run-fact.ts'
@@ -104,7 +104,7 @@ export function decideComplete(command: CompleteRun, of: RunCase): Decision {
  * on the run's state. Refusals, in order: RELEASE_DENIED, RELEASE_CONDITION_UNMET.
  */
 function releaseLock(
-  rows: LoadedRows,
+  rows: LoadedState,
   { name }: NonNullable<RunState['lock']>,
   { actor, config, now }: Context,
 ): LockEvent | Refusal | undefined {
@@ -187,7 +187,7 @@ export function decideCancel(command: CancelRun, of: RunCase): Decision {
  * Ends a run exactly as the next command on it would, if its lease has expired. Otherwise nothing is appended: the run
  * may have been renewed, or have ended, since its lease was seen to be over.
  */
-export function decideExpire({ run_id }: ExpireRun, context: Context, rows: LoadedRows): Decision {
+export function decideExpire({ run_id }: ExpireRun, context: Context, rows: LoadedState): Decision {
   const row = rowOf(rows, run_id)
   if (row === undefined || !isExpired(row.state, context.now)) return { kind: 'append', events: [] }
   const of = { context, lastSeq: row.last_seq, run: row.state }

@@ -1,4 +1,4 @@
-import { type Context, type Decision, type LoadedRows, refuse } from '../../kernel/decider.ts'
+import { type Context, type Decision, type LoadedState, refuse } from '../../kernel/decider.ts'
 import { policyInForce } from '../policy/state.ts'
 import {
   append,
@@ -20,7 +20,7 @@ import { refuseText } from './free-text.ts'
  * no orphan. Refusals, in order: NOT_FOUND, RUN_NOT_ACTIVE, RUN_NOT_ORPHAN, FREE_TEXT_DENIED; all but the first are
  * recorded.
  */
-export function decideRecover(command: RecoverRun, context: Context, rows: LoadedRows): Decision {
+export function decideRecover(command: RecoverRun, context: Context, rows: LoadedState): Decision {
   const { policies, run_id } = command
   const of = caseAt(run_id, { context, inForce: policyInForce(rows, policies), policies, rows })
   if (of === undefined) return refuse('NOT_FOUND', `there is no run ${run_id}`, { run_id })

@@ -1,10 +1,10 @@
 import { invariant } from '../../errors.ts'
 import { isoTime } from '../../kernel/clock.ts'
 import { isOperator } from '../../kernel/config.ts'
-import { type Context, type Decision, type LoadedRows, type Refusal, refuse } from '../../kernel/decider.ts'
+import { type Context, type Decision, type LoadedState, type Refusal, refuse } from '../../kernel/decider.ts'
 import { given } from '../../kernel/given.ts'
-import { streamOf } from '../lock/names.ts'
-import { type LockState, orphanReason } from '../lock/state.ts'
+import { stateOfLock } from '../lock/decide.ts'
+import { orphanReason } from '../lock/state.ts'
 import { authorizeStart } from '../policy/authorize.ts'
 import { isPin } from '../policy/content.ts'
 import { stoppedAbove } from './above.ts'
@@ -65,12 +65,12 @@ export function decideStart(command: StartRun, of: RunCase): Decision {
  * actor holds. Refusals: LOCK_NOT_HELD.
  */
 function lockForRun(
-  rows: LoadedRows,
+  rows: LoadedState,
   name: string,
   { actor_id, run_id }: { actor_id: string; run_id: string },
   { now }: Context,
 ): NonNullable<RunState['lock']> | Refusal {
-  const grant = (rows.get(streamOf(name))?.state as LockState | undefined)?.grant ?? null
+  const grant = stateOfLock(rows, { name })?.grant ?? null
   const isOwn = grant?.kind === 'project' ? grant.run_id === run_id : grant?.actor_id === actor_id
   if (grant !== null && isOwn && orphanReason(grant, undefined, now) === undefined) return { name, token: grant.token }
   return refuse('LOCK_NOT_HELD', `${name} is not held for ${run_id}`, { name, run_id, token: grant?.token ?? null })

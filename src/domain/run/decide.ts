@@ -1,4 +1,4 @@
-import type { Context, Decision, LoadedRows } from '../../kernel/decider.ts'
+import type { Context, Decision, LoadedState } from '../../kernel/decider.ts'
 import { streamOfRun } from '../../kernel/run-fact.ts'
 import { approvalStreamsOf } from '../approval/judge.ts'
 import { streamOf as streamOfLock } from '../lock/names.ts'
@@ -40,7 +40,7 @@ export function reads(command: RunCommand): readonly string[] {
  * If the lease of the run has expired, the ledger then fails the run and ignores the rest of the command. The command's
  * own refusals come last.
  */
-export function decide(command: RunCommand, context: Context, rows: LoadedRows): Decision {
+export function decide(command: RunCommand, context: Context, rows: LoadedState): Decision {
   if (command.type === 'run.create') {
     return decideCreate(command, {
       context,

@@ -1,5 +1,5 @@
 import type { ArtifactRef } from '../../kernel/artifact-ref.ts'
-import { type Context, type LoadedRows, type Refusal, refuse } from '../../kernel/decider.ts'
+import { type Context, type LoadedState, type Refusal, refuse } from '../../kernel/decider.ts'
 import type { Action } from '../policy/action.ts'
 import { type Lane, takesNoText } from '../policy/policy.ts'
 import { type Policies, policyInForce } from '../policy/state.ts'
@@ -73,7 +73,7 @@ export function refuseText(of: RunCase, texts: readonly Text[], command: string)
  */
 export function refuseNames(
   { policies, run_id, type }: { policies: Policies; run_id: string; type: string },
-  { context, names, rows }: { context: Context; names?: readonly Text[]; rows: LoadedRows },
+  { context, names, rows }: { context: Context; names?: readonly Text[]; rows: LoadedState },
 ): Refusal | undefined {
   const { actor, stated = [] } = context
   const texts = unfitIn([actor.on_behalf_of, actor.role_id, ...stated, ...(names ?? [])])

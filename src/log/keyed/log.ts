@@ -4,12 +4,12 @@ import { formatVersion } from '../../kernel/format.ts'
 import { rootOf } from '../../merkle/frontier.ts'
 import { emptyTree, type TileReader } from '../../merkle/tiles.ts'
 import type { StoredEntry } from '../free-texts.ts'
+import type { Holding } from '../holding.ts'
 import { newDigestKey } from '../keyed-digest.ts'
 import type {
   Appended,
   Cursors,
   ErasedWrite,
-  Holding,
   Key,
   Log,
   Meta,
@@ -189,10 +189,11 @@ export class KeyedLog extends KeyedReader implements Log {
     return purgeObjects(this.reader, this.#writes, digests)
   }
 
-  /** Gives the ledger another identity. Its next entry must record this. It keeps the secret of its digests. */
   async rename(identity: Omit<Meta, 'digest_key'>): Promise<void> {
     const batch: StoreBatch = { puts: [], deletes: [] }
-    const meta = { ...this.meta, ...identity }
+    // A place has its name for one ledger.
+    const { place: _, ...before } = this.meta
+    const meta = { ...before, ...identity }
     putMeta(batch, meta)
     await this.#writes.write(batch)
     this.meta = meta

@@ -1,22 +1,11 @@
 import { formatVersion } from '../../kernel/format.ts'
+import type { SharedClock } from '../holding.ts'
 import { IndexRows } from '../keyed/index-rows.ts'
 import { Objects } from '../keyed/objects.ts'
 import type { StoredHead } from '../keyed/rows/head-row.ts'
 import { noteKey } from '../keyed/rows/keys.ts'
 import { newDigestKey } from '../keyed-digest.ts'
-import type {
-  Appended,
-  Cursors,
-  ErasedWrite,
-  Head,
-  Log,
-  Meta,
-  Recorded,
-  SharedClock,
-  SignedHead,
-  TreeHeadFile,
-  ViewWrite,
-} from '../log.ts'
+import type { Appended, Cursors, ErasedWrite, Log, Meta, Recorded, SignedHead, ViewWrite } from '../log.ts'
 import { Appender, assertSeat, hasLanded } from './appender.ts'
 import { PostgresCopy } from './copy.ts'
 import type { Database, Session } from './database.ts'
@@ -61,7 +50,7 @@ export class PostgresLog extends PostgresReader implements Log {
   /** The meta row that the next append writes, if the ledger is being raised to this version's format. */
   #raised: Meta | undefined
   /** The head after everything that was sent. */
-  #tail: Pick<Head, 'root' | 'size'>
+  #tail: Pick<StoredHead, 'root' | 'size'>
   /** The appends that were sent and are not answered, and the last of them. */
   #unanswered = 0
   #last: Promise<unknown> = Promise.resolve()
@@ -106,7 +95,7 @@ export class PostgresLog extends PostgresReader implements Log {
 
   /** Cost: one round trip. */
   async append(
-    expected: Pick<Head, 'epoch' | 'size'>,
+    expected: Pick<StoredHead, 'epoch' | 'size'>,
     recorded: readonly Recorded[],
     writes: readonly (ErasedWrite | ViewWrite)[],
     cursors: Cursors,
@@ -164,7 +153,7 @@ export class PostgresLog extends PostgresReader implements Log {
     return true
   }
 
-  headFile(): TreeHeadFile | undefined {
+  headFile() {
     return this.signing?.headFile()
   }
 

@@ -1,6 +1,6 @@
 import { LockstepError } from '../../errors.ts'
 import { limits } from '../../kernel/limits.ts'
-import type { Holding, Term } from '../log.ts'
+import type { Holding, Term } from '../holding.ts'
 
 /** Runs one statement on the primary and returns its rows, with their columns in order. */
 export type Query = <R extends unknown[]>(text: string, values: readonly unknown[]) => Promise<R[]>

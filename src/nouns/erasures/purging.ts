@@ -6,7 +6,7 @@ import type { Reactions } from '../parts.ts'
 import { forgetErased } from './forgetting.ts'
 
 /** The name of the cursor below which nothing is left of erased texts. */
-const cursorName = 'erasure'
+export const erasureCursor = 'erasure'
 
 /**
  * Removes what is left of erased texts: in the files of the log, and in the ledger's files beside it. It is a reaction
@@ -27,7 +27,7 @@ export class Purging implements Reactions {
   }
 
   cursors(): Cursors {
-    return { ...this.#reactors.cursors(), [cursorName]: this.#left?.first ?? this.#core.log.head().size }
+    return { ...this.#reactors.cursors(), [erasureCursor]: this.#left?.first ?? this.#core.log.head().size }
   }
 
   published(entries: readonly Entry[]): void {
@@ -49,7 +49,7 @@ export class Purging implements Reactions {
   async recover(): Promise<void> {
     const { log } = this.#core
     const { cursors, size } = log.head()
-    for await (const page of log.entries(cursors[cursorName] ?? size, size)) this.#see(page)
+    for await (const page of log.entries(cursors[erasureCursor] ?? size, size)) this.#see(page)
     await this.finish()
   }
 

@@ -1,18 +1,21 @@
 import type { z } from 'zod'
 import type * as shapes from '../../api/shapes/locks.ts'
-import type { Acquire } from '../../domain/lock/commands.ts'
-import { streamOf } from '../../domain/lock/names.ts'
+import type { Acquire, PathsWanted } from '../../domain/lock/commands.ts'
+import { nameOfPath, pathLine, streamOf } from '../../domain/lock/names.ts'
 import { LockstepError } from '../../errors.ts'
+import { given } from '../../kernel/given.ts'
 import type { Actor } from '../../kernel/ids.ts'
 import { limits } from '../../kernel/limits.ts'
 import { after, all, type Maybe } from '../../kernel/maybe.ts'
 import { type Core, lockRefOf, submit } from '../../writer/core.ts'
+import { gaveUp } from '../../writer/gave-up.ts'
 import { deathOfHolder, evidenceFor } from '../../writer/holders.ts'
 import type { Line, Outcome } from '../../writer/submission.ts'
-import { gaveUp } from '../../writer/waiters.ts'
+import type { KnownCallOptions } from '../served.ts'
 import type { Deliverables } from './deliverables.ts'
 import { Grants } from './grants.ts'
 import { namingGrants } from './named-grants.ts'
+import type { PathLocks } from './paths.ts'
 import type { Projects } from './projects.ts'
 import { demandScope } from './write-scope.ts'
 
@@ -23,27 +26,36 @@ const pollMillis = 250
 type Given<Schema extends z.ZodType> = z.output<Schema>
 type Signal = AbortSignal | undefined
 
+/** What acquires the kinds of locks that have files or places of their own. */
+interface Kinds {
+  deliverables: Deliverables
+  paths: PathLocks
+  projects: Projects
+}
+
 /** The ways to acquire a lock. Each turns the caller's input into a command, and the resulting entry into a grant. */
 export class Acquiring {
   readonly #core: Core
   readonly #deliverables: Deliverables
+  readonly #paths: PathLocks
   readonly #projects: Projects
   readonly grants: Grants
 
-  constructor(core: Core, deliverables: Deliverables, projects: Projects) {
+  constructor(core: Core, { deliverables, paths, projects }: Kinds) {
     this.#core = core
     this.#deliverables = deliverables
+    this.#paths = paths
     this.#projects = projects
     this.grants = new Grants(core)
   }
 
   async resource(input: Given<typeof shapes.acquireResource>, signal: Signal): Promise<shapes.Grant> {
-    const { actor = this.#core.actor, holder, lease_duration_s, name, pids, wait_s } = input
+    const { actor = this.#core.actor, holder, lease_duration_s, name, pids, reason, wait_s } = input
     const { lock_id = this.#core.newLockId() } = input
-    const line: Line | undefined = wait_s > 0 ? { mode: 'grant', waitMillis: wait_s * 1000, signal } : undefined
-    const asked = this.#resourceCommand({ holder, lease_duration_s, lock_id, name, pids })
+    const line = lineFor(wait_s, signal)
+    const asked = this.#resourceCommand({ holder, lease_duration_s, lock_id, name, pids, reason })
     const answer = after(asked, (command) => {
-      const content = { command: command.type, holder, lease_duration_s, name }
+      const content = { command: command.type, holder, lease_duration_s, name, ...given({ reason }) }
       const submitted = submit(this.#core, command, { actor, line, request: { key: command.lock_ref, content } })
       return line === undefined ? submitted : this.#watched(command, submitted)
     })
@@ -51,15 +63,44 @@ export class Acquiring {
     return this.grants.answer(outcome, lock_id, actor)
   }
 
+  async paths(
+    input: Given<typeof shapes.acquirePaths>,
+    { isRemote = false, signal }: KnownCallOptions,
+  ): Promise<shapes.Grant> {
+    const { actor = this.#core.actor, holder, lease_duration_s, pids, reason, shared, wait_s } = input
+    const { lock_id = this.#core.newLockId() } = input
+    const { paths, worktree } = this.#paths.named(input.paths, !isRemote)
+    const name = nameOfPath(paths[0] ?? '')
+    const [lock_ref, line] = [lockRefOf(lock_id), lineFor(wait_s, signal)]
+    const holders = await this.#paths.holdersInTheWay({ paths, shared })
+    const wanted = { holders, paths, shared, worktree }
+    const evidence = evidenceFor(pids)
+    const command: Acquire = {
+      type: 'lock.acquire',
+      name,
+      holder,
+      lock_ref,
+      lease_duration_s,
+      evidence,
+      paths: wanted,
+      reason,
+    }
+    const content = { command: command.type, holder, lease_duration_s, paths, shared, ...given({ reason }) }
+    const submitted = submit(this.#core, command, { actor, line, request: { key: lock_ref, content } })
+    const answer = line === undefined ? submitted : this.#watched(command, submitted)
+    const outcome = await answer.catch(namingGrants(this.#core, [{ lock_id, name }]))
+    return this.grants.answer(outcome, lock_id, actor)
+  }
+
   async all(input: Given<typeof shapes.acquireAll>): Promise<shapes.GrantList> {
-    const { actor = this.#core.actor, holder, lease_duration_s, lock_ids, names, pids } = input
+    const { actor = this.#core.actor, holder, lease_duration_s, lock_ids, names, pids, reason } = input
     const wanted = namesWithIds(names, lock_ids, this.#core.newLockId)
     const sorted = wanted.map(({ name }) => name)
     const ids = wanted.map(({ lock_id }) => lock_id)
     const asked = wanted.map(({ name, lock_id }) =>
-      this.#resourceCommand({ holder, lease_duration_s, lock_id, name, pids }),
+      this.#resourceCommand({ holder, lease_duration_s, lock_id, name, pids, reason }),
     )
-    const content = { command: 'lock.acquire_all', holder, lease_duration_s, names: sorted }
+    const content = { command: 'lock.acquire_all', holder, lease_duration_s, names: sorted, ...given({ reason }) }
     const answer = after(all(asked), (locks) => {
       const request = { key: locks[0]?.lock_ref ?? '', content }
       return submit(this.#core, { type: 'lock.acquire_all', locks }, { actor, request })
@@ -72,7 +113,7 @@ export class Acquiring {
 
   async deliverable(input: Given<typeof shapes.acquireDeliverable>, signal: Signal): Promise<shapes.Grant> {
     const { min, max } = this.#core.config.deliverable_lease_s
-    const { actor = this.#core.actor, folder, holder, lock_id = this.#core.newLockId(), pids, wait_s } = input
+    const { actor = this.#core.actor, folder, holder, lock_id = this.#core.newLockId(), pids, reason, wait_s } = input
     const { lease_duration_s = Math.max(min, Math.min(max, limits.leaseSecondsDefault)) } = input
     demandScope(this.#core, actor)
     if (lease_duration_s < min || lease_duration_s > max) {
@@ -90,6 +131,7 @@ export class Acquiring {
       lock_ref,
       lease_duration_s,
       evidence: evidenceFor(pids),
+      reason,
     }
     const ended = await this.grants.ended(command, actor)
     if (ended !== undefined) return this.grants.answerOf(ended, lock_id, { actor, replayed: true })
@@ -146,6 +188,7 @@ export class Acquiring {
   /** Probes the holder while a caller waits for its lock. A death is passed to the next decision. */
   async #watched(command: Acquire, answer: Promise<Outcome>): Promise<Outcome> {
     const probe = async () => {
+      if (command.paths !== undefined) return this.#probePaths(command, command.paths)
       const { death } = await deathOfHolder(this.#core, command.name)
       if (death === undefined) return
       command.death = death
@@ -156,19 +199,31 @@ export class Acquiring {
     return answer.finally(() => clearInterval(timer))
   }
 
+  async #probePaths(command: Acquire, wanted: PathsWanted): Promise<void> {
+    const holders = await this.#paths.holdersInTheWay(wanted)
+    if (!holders.some(({ alive }) => alive === 'no')) return
+    command.paths = { ...wanted, holders }
+    this.#core.poke(pathLine)
+  }
+
   #resourceCommand(facts: {
     holder: string
     lease_duration_s: number
     lock_id: string
     name: string
     pids: number[]
+    reason: string | undefined
   }): Maybe<Acquire> {
-    const { holder, lease_duration_s, lock_id, name, pids } = facts
+    const { holder, lease_duration_s, lock_id, name, pids, reason } = facts
     const evidence = evidenceFor(pids)
     const lock_ref = lockRefOf(lock_id)
-    const command = { type: 'lock.acquire' as const, name, holder, lock_ref, lease_duration_s, evidence }
+    const command = { type: 'lock.acquire' as const, name, holder, lock_ref, lease_duration_s, evidence, reason }
     return after(deathOfHolder(this.#core, name), (found) => ({ ...command, ...found }))
   }
+}
+
+function lineFor(waitSeconds: number, signal: Signal): Line | undefined {
+  return waitSeconds > 0 ? { mode: 'grant', waitMillis: waitSeconds * 1000, signal } : undefined
 }
 
 /** Whether a lock may become free by waiting. */

@@ -5,6 +5,7 @@ import { streamOf } from '../../domain/lock/names.ts'
 import { orphanReason, seqOfGrant, tokenOf } from '../../domain/lock/state.ts'
 import { invariant, LockstepError } from '../../errors.ts'
 import type { Entry } from '../../kernel/entry.ts'
+import { given } from '../../kernel/given.ts'
 import type { Actor } from '../../kernel/ids.ts'
 import { limits } from '../../kernel/limits.ts'
 import { after, type Maybe } from '../../kernel/maybe.ts'
@@ -12,7 +13,7 @@ import type { Key } from '../../log/log.ts'
 import { chainOfStream, walked } from '../../views/chains.ts'
 import { Recent } from '../../views/recent.ts'
 import type { Core } from '../../writer/core.ts'
-import { lockGrantOf } from '../../writer/lock-rows.ts'
+import { grantUnder } from '../../writer/lock-rows.ts'
 import type { Outcome } from '../../writer/submission.ts'
 
 /** Renders the answer to an acquire from its entry, for a first answer and for replays. */
@@ -54,10 +55,8 @@ export class Grants {
         acquired: data.acquired,
         lease_duration_s: data.lease_duration_s,
         expires_at: data.expires_at,
-        ...(data.deliverable_id === undefined ? {} : { deliverable_id: data.deliverable_id }),
-        ...(data.folder === undefined ? {} : { folder: data.folder }),
-        ...(data.run_id === undefined ? {} : { run_id: data.run_id }),
-        ...(data.target_name === undefined ? {} : { target_name: data.target_name }),
+        ...given({ deliverable_id: data.deliverable_id, folder: data.folder, paths: data.paths, run_id: data.run_id }),
+        ...given({ shared: data.shared, target_name: data.target_name, worktree: data.worktree }),
         replayed,
         current,
       }
@@ -106,7 +105,8 @@ export class Grants {
   }
 
   async #isCurrent(entry: Entry): Promise<boolean> {
-    const grant = await lockGrantOf(this.#core, String(entry.data.name))
+    const { lock_ref, name } = entry.data as LockEventData<'lock.acquired'>
+    const grant = await grantUnder(this.#core, { lock_ref, name })
     return (
       grant !== null &&
       seqOfGrant(grant) === entry.seq &&
@@ -124,19 +124,27 @@ function recentKey(lockRef: string, { actor_id }: Actor): string {
  * The newest `limit` entries of a lock, newest first, and only entries before the seq `cursor`. It needs no index and
  * works for any age. Cost: one read per entry, skipped entries included.
  */
-export async function historyOf(
-  { views }: Core,
-  name: string,
-  {
-    cursor = Number.POSITIVE_INFINITY,
-    limit = limits.historyPageMax,
-  }: { cursor?: number | undefined; limit?: number } = {},
+export async function historyOf({ views }: Core, name: string, page?: HistoryPage): Promise<Entry[]> {
+  const { cursor = Number.POSITIVE_INFINITY } = page ?? {}
+  return pageOf(walked(views, await chainOfStream(views, streamOf(name))), ({ seq }) => seq < cursor, page)
+}
+
+export interface HistoryPage {
+  cursor?: number | undefined
+  limit?: number | undefined
+}
+
+/** The first `limit` entries of those that are wanted. */
+export async function pageOf(
+  entries: AsyncIterable<Entry>,
+  isWanted: (entry: Entry) => boolean,
+  { limit = limits.historyPageMax }: HistoryPage = {},
 ): Promise<Entry[]> {
-  const entries: Entry[] = []
-  for await (const entry of walked(views, await chainOfStream(views, streamOf(name)))) {
-    if (entry.seq >= cursor) continue
-    entries.push(entry)
-    if (entries.length >= limit) break
+  const page: Entry[] = []
+  for await (const entry of entries) {
+    if (!isWanted(entry)) continue
+    page.push(entry)
+    if (page.length >= limit) break
   }
-  return entries
+  return page
 }

@@ -3,14 +3,16 @@ import { basename, dirname, join, relative, sep } from 'node:path'
 import type { z } from 'zod'
 import type { LockState as LockStatus, list } from '../../api/shapes/locks.ts'
 import { streamOf } from '../../domain/lock/names.ts'
+import { pathAt } from '../../domain/lock/paths/path.ts'
 import type { Grant, LockState } from '../../domain/lock/state.ts'
 import { LockstepError } from '../../errors.ts'
 import { lockedFoldersBelow } from '../../files/deliverable/locked-folders.ts'
 import type { Core } from '../../writer/core.ts'
 import { boundPlace, describe, standingFile } from './lock-status.ts'
+import type { PathLocks } from './paths.ts'
 
 /**
- * Lists held locks by name, and lock files that no grant explains: those in folders that the ledger knows, and with
+ * Lists held locks by name, those of paths included, and lock files that no grant explains: those in folders that the ledger knows, and with
  * `under` those in all folders below it. `orphans` keeps only locks whose holder is gone, or whose project file differs
  * from the ledger. `under` keeps only locks in a folder below the root. Cost: one pass over the rows of locks, one
  * look at a file for each deliverable without a live holder, and with `under` one pass over the folders below.
@@ -18,12 +20,12 @@ import { boundPlace, describe, standingFile } from './lock-status.ts'
 export async function listLocks(
   core: Core,
   { orphans, under }: z.output<typeof list>,
-  projectOrphan: (grant: Grant) => Promise<string | undefined>,
+  { orphanOf, paths }: { orphanOf: (grant: Grant) => Promise<string | undefined>; paths: PathLocks },
 ): Promise<LockStatus[]> {
   const prefix = under === undefined ? undefined : prefixOf(core.layout.root, under)
-  const listed: LockStatus[] = []
+  const listed: LockStatus[] = await paths.list(prefix === undefined ? undefined : pathAt(prefix, true))
   const examined = new Set<string>()
-  let isKnown = false
+  let isKnown = listed.length > 0
   for await (const [, row] of core.views.rows(streamOf(''))) {
     const state = row.state as LockState
     const { grant } = state
@@ -33,7 +35,7 @@ export async function listLocks(
     if (grant === null && place === undefined) continue
     if (place !== undefined) examined.add(place.folder)
     const status = describe(core, state, row.last_seq)
-    const finding = orphans && grant?.kind === 'project' ? await projectOrphan(grant) : undefined
+    const finding = orphans && grant?.kind === 'project' ? await orphanOf(grant) : undefined
     if (finding !== undefined) Object.assign(status, { state: 'orphan', orphan_reason: finding })
     const file = status.state === 'held' || place === undefined ? undefined : await standingFile(core, place)
     listed.push(file ?? status)

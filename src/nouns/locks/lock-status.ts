@@ -3,7 +3,7 @@ import type { LockState as LockStatus } from '../../api/shapes/locks.ts'
 import { lockFileName } from '../../domain/lock/lock-file.ts'
 import { deliverableIdIn, kindOf, streamOf } from '../../domain/lock/names.ts'
 import { boundElsewhere, contentionWithFile } from '../../domain/lock/report.ts'
-import { type LockState, leaseRemainingSeconds, orphanReason } from '../../domain/lock/state.ts'
+import { type Grant, type LockState, leaseRemainingSeconds, orphanReason } from '../../domain/lock/state.ts'
 import { LockstepError } from '../../errors.ts'
 import type { DeliverableFolder } from '../../files/deliverable/deliverable-folder.ts'
 import { findingOf, judge, type LockFileVerdict } from '../../files/deliverable/lock-file-verdict.ts'
@@ -109,12 +109,17 @@ export async function fileStatus(core: Core, place: DeliverableFolder, verdict: 
 export function describe(core: Core, { grant, kind, name }: LockState, lastSeq: number): LockStatus {
   const line = core.waiters.lineOf(streamOf(name))
   if (grant === null) return { name, kind, state: 'free', ...line, last_seq: lastSeq }
+  return { ...describeGrant(core, grant), ...line, last_seq: lastSeq }
+}
+
+/** What a grant says about the status of its lock. */
+export function describeGrant(core: Core, grant: Grant): Omit<LockStatus, 'last_seq' | 'waiting'> {
   const now = core.now()
   const liveness = livenessOf(grant)
   const reason = orphanReason(grant, liveness.alive === 'no' ? liveness.reason : undefined, now)
   return {
-    name,
-    kind,
+    name: grant.name,
+    kind: grant.kind,
     state: reason === undefined ? 'held' : 'orphan',
     ...given({ orphan_reason: reason }),
     holder: grant.holder,
@@ -127,8 +132,7 @@ export function describe(core: Core, { grant, kind, name }: LockState, lastSeq: 
     ...given({ host: grant.evidence[0]?.host }),
     pids: grant.evidence.map(({ pid }) => pid),
     ...given({ folder: grant.folder, run_id: grant.run_id, target_name: grant.target_name }),
+    ...given({ paths: grant.paths, reason: grant.lock_reason, shared: grant.shared, worktree: grant.worktree }),
     renewals: grant.renewals,
-    ...line,
-    last_seq: lastSeq,
   }
 }

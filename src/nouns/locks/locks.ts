@@ -1,6 +1,5 @@
 import type { z } from 'zod'
 import type { LocksApi } from '../../api/locks.ts'
-import type { CallOptions } from '../../api/operation.ts'
 import type * as shapes from '../../api/shapes/locks.ts'
 import type { LockEventData } from '../../domain/lock/events.ts'
 import { kindOf } from '../../domain/lock/names.ts'
@@ -13,22 +12,28 @@ import { after, type Maybe } from '../../kernel/maybe.ts'
 import { type Core, lockRefOf, submit } from '../../writer/core.ts'
 import { lockGrantOf } from '../../writer/lock-rows.ts'
 import type { Outcome } from '../../writer/submission.ts'
-import type { Handlers } from '../served.ts'
+import type { Handlers, KnownCallOptions } from '../served.ts'
 import { Acquiring } from './acquiring.ts'
 import type { Deliverables } from './deliverables.ts'
 import { historyOf } from './grants.ts'
 import { listLocks } from './lock-list.ts'
 import { statusIn, statusOf } from './lock-status.ts'
 import { OrphanCare } from './orphan-care.ts'
+import { PathLocks } from './paths.ts'
 import { Projects } from './projects.ts'
 
 type Given<Schema extends z.ZodType> = z.output<Schema>
-type Acquire = typeof shapes.acquireResource | typeof shapes.acquireDeliverable | typeof shapes.acquireProject
+type Acquire =
+  | typeof shapes.acquireResource
+  | typeof shapes.acquirePaths
+  | typeof shapes.acquireDeliverable
+  | typeof shapes.acquireProject
 
-/** Exclusive locks on resources, deliverables and projects. */
+/** Locks on resources, paths, deliverables and projects. */
 export class Locks implements Handlers<LocksApi> {
   readonly #core: Core
   readonly #deliverables: Deliverables
+  readonly #paths: PathLocks
   readonly #projects: Projects
   readonly #care: OrphanCare
   readonly #acquiring: Acquiring
@@ -36,12 +41,15 @@ export class Locks implements Handlers<LocksApi> {
   constructor(core: Core, deliverables: Deliverables) {
     this.#core = core
     this.#deliverables = deliverables
+    this.#paths = new PathLocks(core)
     this.#projects = new Projects(core)
-    this.#care = new OrphanCare(core, deliverables)
-    this.#acquiring = new Acquiring(core, deliverables, this.#projects)
+    this.#care = new OrphanCare(core, deliverables, this.#paths)
+    this.#acquiring = new Acquiring(core, { deliverables, paths: this.#paths, projects: this.#projects })
   }
 
-  acquire(input: Given<Acquire>, { signal }: CallOptions): Promise<shapes.Grant> {
+  acquire(input: Given<Acquire>, options: KnownCallOptions): Promise<shapes.Grant> {
+    const { signal } = options
+    if ('paths' in input) return this.#acquiring.paths(input, options)
     if ('name' in input) return this.#acquiring.resource(input, signal)
     if ('folder' in input) return this.#acquiring.deliverable(input, signal)
     return this.#acquiring.project(input)
@@ -100,17 +108,21 @@ export class Locks implements Handlers<LocksApi> {
   }
 
   async status(input: Given<typeof shapes.ofLock> | Given<typeof shapes.ofFolder>): Promise<shapes.LockState> {
-    if ('name' in input) return statusOf(this.#core, input.name)
+    if ('name' in input) {
+      const { name, token } = input
+      return kindOf(name) === 'path' ? this.#paths.status(name, token) : statusOf(this.#core, name)
+    }
     return statusIn(this.#core, this.#deliverables.folderOfAny(input.folder))
   }
 
   async list(input: Given<typeof shapes.list>): Promise<shapes.LockList> {
     const orphanOf = (grant: Grant) => this.#projects.orphanFinding(grant)
-    return { locks: await listLocks(this.#core, input, orphanOf) }
+    return { locks: await listLocks(this.#core, input, { orphanOf, paths: this.#paths }) }
   }
 
   async history({ name, ...page }: Given<typeof shapes.history>): Promise<shapes.EntryList> {
-    const entries = await historyOf(this.#core, name, page)
+    const isOfPath = kindOf(name) === 'path'
+    const entries = await (isOfPath ? this.#paths.history(name, page) : historyOf(this.#core, name, page))
     if (entries.length > 0 || page.cursor !== undefined) return { entries }
     throw new LockstepError('NOT_FOUND', `${name} was never locked`, { details: { name } })
   }

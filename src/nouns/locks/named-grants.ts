@@ -3,7 +3,7 @@ import { LockstepError } from '../../errors.ts'
 import { isOutcomeUnknown } from '../../files/deliverable/claims.ts'
 import { codedError } from '../../writer/coded-errors.ts'
 import { type Core, lockRefOf } from '../../writer/core.ts'
-import { lockGrantOf } from '../../writer/lock-rows.ts'
+import { grantUnder } from '../../writer/lock-rows.ts'
 
 /**
  * Rethrows an error of an acquire. If the lock was granted nevertheless, or may have been, the error carries the
@@ -25,8 +25,9 @@ interface Wanted {
 async function withGrants(core: Core, error: unknown, wanted: readonly Wanted[]): Promise<unknown> {
   const granted: { lock_id: string; name: string; token: number }[] = []
   for (const { lock_id, name } of wanted) {
-    const grant = await currentGrantOf(core, name)
-    if (grant?.lock_ref === lockRefOf(lock_id)) granted.push({ lock_id, name, token: grant.token })
+    const lock_ref = lockRefOf(lock_id)
+    const grant = await currentGrantOf(core, { lock_ref, name })
+    if (grant?.lock_ref === lock_ref) granted.push({ lock_id, name, token: grant.token })
   }
   const [first] = granted
   if (first === undefined && !isOutcomeUnknown(error)) return error
@@ -46,9 +47,9 @@ async function withGrants(core: Core, error: unknown, wanted: readonly Wanted[])
 }
 
 /** Also undefined if the ledger cannot be read; the error being rethrown already says so. */
-async function currentGrantOf(core: Core, name: string): Promise<Grant | undefined> {
+async function currentGrantOf(core: Core, of: { lock_ref: string; name: string }): Promise<Grant | undefined> {
   try {
-    return (await lockGrantOf(core, name)) ?? undefined
+    return (await grantUnder(core, of)) ?? undefined
   } catch {
     return undefined
   }

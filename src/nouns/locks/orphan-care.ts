@@ -1,14 +1,9 @@
 import { join } from 'node:path'
 import type { z } from 'zod'
 import type { EndedLock, RetiredFolder } from '../../api/shapes/locks.ts'
-import type {
-  breakFolderSchema,
-  breakSchema,
-  FileOrphan,
-  recoverSchema,
-  retireSchema,
-} from '../../domain/lock/commands.ts'
+import type { FileOrphan } from '../../domain/lock/commands.ts'
 import type { LockEventData } from '../../domain/lock/events.ts'
+import type { breakFolderSchema, breakSchema, recoverSchema, retireSchema } from '../../domain/lock/inputs.ts'
 import { kindOf } from '../../domain/lock/names.ts'
 import type { Grant, LockState } from '../../domain/lock/state.ts'
 import { LockstepError } from '../../errors.ts'
@@ -21,19 +16,23 @@ import { type Core, submit } from '../../writer/core.ts'
 import { deathOfHolder } from '../../writer/holders.ts'
 import { lockGrantOf, lockStateOf } from '../../writer/lock-rows.ts'
 import { errorOf } from '../../writer/refusals.ts'
+import type { Outcome } from '../../writer/submission.ts'
 import type { Deliverables } from './deliverables.ts'
 import { breakFile, clearFolder, recoverFile } from './file-recovery.ts'
 import { fileStatus, isOfFile, statusOf } from './lock-status.ts'
+import type { PathLocks } from './paths.ts'
 import { demandScopeToEnd } from './write-scope.ts'
 
 /** Ends locks that their holders do not release: recovers orphans, breaks grants, retires folders. */
 export class OrphanCare {
   readonly #core: Core
   readonly #deliverables: Deliverables
+  readonly #paths: PathLocks
 
-  constructor(core: Core, deliverables: Deliverables) {
+  constructor(core: Core, deliverables: Deliverables, paths: PathLocks) {
     this.#core = core
     this.#deliverables = deliverables
+    this.#paths = paths
   }
 
   async recover(input: z.output<typeof recoverSchema>, actor: Actor): Promise<EndedLock> {
@@ -49,6 +48,10 @@ export class OrphanCare {
     const state = await lockStateOf(this.#core, name)
     const place = this.#placeOf(name, state, folder)
     if (dry_run) return this.#preview(name, place)
+    if (kindOf(name) === 'path') {
+      const holders = await this.#paths.holdersOf(name)
+      return endedBy(name, await submit(this.#core, { type: 'lock.recover', holders, name, reason }, { actor }))
+    }
     const append = async (file_orphan?: FileOrphan) =>
       submit(
         this.#core,
@@ -90,7 +93,7 @@ export class OrphanCare {
     const status =
       place !== undefined && verdict !== undefined && isOfFile(verdict)
         ? await fileStatus(this.#core, place, verdict)
-        : await statusOf(this.#core, name)
+        : await (kindOf(name) === 'path' ? this.#paths.status(name, undefined) : statusOf(this.#core, name))
     const { holder = null, orphan_reason = null, token = null } = status
     const facts = { previous_holder: holder, previous_token: token, recovery_reason: orphan_reason }
     return { name, ...facts, seq: null, dry_run: true, status }
@@ -112,7 +115,9 @@ export class OrphanCare {
       if (moved !== undefined) return moved
     }
     const grant = await lockGrantOf(this.#core, name)
-    const { entries } = await submit(this.#core, { type: 'lock.break', name, reason }, { actor })
+    const outcome = await submit(this.#core, { type: 'lock.break', name, reason }, { actor })
+    if (kindOf(name) === 'path') return endedBy(name, outcome)
+    const { entries } = outcome
     const files = grant === null ? undefined : await this.#filesAfter(grant)
     const { holder = null, token = null } = grant ?? {}
     const seq = entries[0]?.seq ?? null
@@ -193,4 +198,15 @@ export class OrphanCare {
       details: { name, folder: place.folder },
     })
   }
+}
+
+/** The end of grants of a path, as the first of their entries says it. */
+function endedBy(name: string, { entries }: Outcome): EndedLock {
+  const [first] = entries
+  const {
+    previous_holder = null,
+    previous_token = null,
+    recovery_reason = null,
+  } = (first?.data ?? {}) as Partial<LockEventData<'lock.recovered'>>
+  return { name, previous_holder, previous_token, recovery_reason, seq: first?.seq ?? null, dry_run: false }
 }

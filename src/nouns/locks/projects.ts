@@ -1,11 +1,6 @@
 import { dirname, relative } from 'node:path'
 import type { z } from 'zod'
-import type {
-  acquireProjectSchema,
-  checkSchema,
-  importSchema,
-  releaseProjectSchema,
-} from '../../domain/lock/commands.ts'
+import type { acquireProjectSchema, checkSchema, importSchema, releaseProjectSchema } from '../../domain/lock/inputs.ts'
 import { judgeRunId, parseTarget, projectNameOf, type Target } from '../../domain/lock/names.ts'
 import { lockedFile } from '../../domain/lock/run-lock-file.ts'
 import type { Grant } from '../../domain/lock/state.ts'

@@ -1,7 +1,7 @@
 import type { z } from 'zod'
 import type { RunList, RunReasons, RunTree } from '../../api/shapes/runs.ts'
 import { probeHolder } from '../../disk/process.ts'
-import { judgeGuard } from '../../domain/lock/decide.ts'
+import { judgeGuard, stateOfLock } from '../../domain/lock/decide.ts'
 import type { Liveness } from '../../domain/lock/liveness.ts'
 import { isExpired } from '../../domain/run/case.ts'
 import type { listRunsSchema } from '../../domain/run/commands.ts'
@@ -21,7 +21,6 @@ import type { RunStatus } from '../../kernel/vocabulary.ts'
 import { chainOfStream, walked } from '../../views/chains.ts'
 import { creationOf, runsOf } from '../../views/index-search.ts'
 import type { Core } from '../../writer/core.ts'
-import { lockStateOf } from '../../writer/lock-rows.ts'
 import { isWithin, rangesOf, type Times } from '../audit/time-range.ts'
 
 /** The published state of a run; undefined if the ledger has no entry of it. */
@@ -223,5 +222,7 @@ function processesOf(run: RunState): RunReasons['processes'] {
 }
 
 async function isCurrent(core: Core, lock: { name: string; token: number }): Promise<boolean> {
-  return judgeGuard(lock, await lockStateOf(core, lock.name), 'run.why', core.now()) === undefined
+  const { views } = core
+  const state = await views.untilLoaded(() => stateOfLock({ get: views.loaded.row, state: views.loaded.state }, lock))
+  return judgeGuard(lock, state, 'run.why', core.now()) === undefined
 }

@@ -3,6 +3,7 @@ import { dirname, join } from 'node:path'
 import { equal, is, ok } from 'uvu/assert'
 import { foreignText, makeDeliverable } from '../../support/deliverable.ts'
 import { becca, type Cases, newLockId, newName, refused, type Stage, stranger } from '../stage.ts'
+import { acquirePaths } from './lock-paths.ts'
 
 const holder = 'agent-1'
 const noPid = 2 ** 31 - 1
@@ -53,6 +54,7 @@ const released = { status: 'RELEASED', released_at: '2026-02-02T14:30:00Z', rele
 export const locks: Cases<'locks'> = {
   of: {
     acquire: {
+      ...acquirePaths,
       'grants a resource, and the same lock_id again gives the same grant': async (stage) => {
         const input = { name: newName('same'), holder, lock_id: newLockId(), actor: undefined }
         const grant = await stage.api.locks.acquire(input)

@@ -3,7 +3,9 @@ import { join } from 'node:path'
 import { equal, is, ok } from 'uvu/assert'
 import { restoreBackup } from '../../../src/backup/restore.ts'
 import { endsWithVerify, testActor } from '../../support/ledger.ts'
-import { all, type Cases, first, newName, refused, type Stage } from '../stage.ts'
+import { all, becca, type Cases, first, newName, refused, type Stage } from '../stage.ts'
+
+const elsewhere = `postgresql:${'0123456789abcdef'.repeat(2)}`
 
 const append = ({ api }: Stage, count = 3) =>
   api.audit.append({ events: Array.from({ length: count }, () => ({ action_type: 'system', outcome: 'success' })) })
@@ -107,6 +109,51 @@ export const log: Cases<'log'> = {
         equal([restored.previous.root, restored.size], [root, size + 1])
         is((await endsWithVerify(target)).size, size + 1)
       },
+    },
+    seal: {
+      'ends the ledger in its place: reading goes on, and every command is refused': (stage) =>
+        stage.apart({}, async (here) => {
+          const { api } = here
+          const { lock_id } = await api.locks.acquire({ name: newName('lock'), holder: 'agent-1' })
+          const before = await api.head.get()
+          const sealed = await api.log.seal({ actor: becca, to: elsewhere })
+          equal([sealed.seq, sealed.size, sealed.to], [before.size, before.size + 1, elsewhere])
+          equal((await api.log.entry({ seq: sealed.seq })).data, { to: elsewhere })
+          equal(await api.head.signed(), { ...(await api.head.signed()), checkpoint: sealed.checkpoint })
+          const error = await refused(append(here), 'LEDGER_SEALED')
+          equal([error.details.moved_to, error.details.seq], [elsewhere, sealed.seq])
+          ok(/a PostgreSQL database/.test(error.message), error.message)
+          await refused(api.locks.release({ lock_id }), 'LEDGER_SEALED')
+          await refused(api.config.reload({ actor: becca }), 'LEDGER_SEALED')
+          equal(await api.log.seal({ actor: becca, to: elsewhere }), sealed)
+          await refused(api.log.seal({ actor: becca, to: elsewhere.replace('0', '1') }), 'LEDGER_SEALED')
+          await refused(api.log.seal({ to: elsewhere }), 'SEAL_DENIED')
+          is((await api.log.backup({ file: `${newName('backup')}.tar.gz` })).size, sealed.size)
+          equal(await api.head.get(), { ...before, root: sealed.root, size: sealed.size })
+        }),
+      'is for the release authority and operators': (stage) =>
+        stage.apart({}, async (here) => {
+          await refused(here.api.log.seal({ to: elsewhere }), 'SEAL_DENIED')
+          await refused(here.api.log.seal({ actor: becca, to: 'postgres://user:secret@host/db' }), 'INVALID_INPUT')
+          await append(here)
+        }),
+      'is refused without the key, because it could not be signed': (stage) =>
+        stage.apart({}, async (here) => {
+          rmSync(join(here.root, '.lockstep', 'key'))
+          await refused(here.api.log.seal({ actor: becca, to: elsewhere }), 'KEY_MISSING')
+          await append(here)
+        }),
+      'refuses callers in line for a lock': (stage) =>
+        stage.apart({}, async (here) => {
+          const { api } = here
+          const name = newName('lock')
+          await api.locks.acquire({ name, holder: 'agent-1' })
+          const waiting = api.locks.acquire({ name, holder: 'agent-2', wait_s: 60 })
+          const outcome = refused(waiting, 'LEDGER_SEALED')
+          await append(here)
+          await api.log.seal({ actor: becca, to: elsewhere })
+          await outcome
+        }),
     },
     verify: {
       'reads all of it': async (stage) => {
