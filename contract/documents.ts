@@ -5,6 +5,7 @@ import { codes } from '../src/errors.ts'
 import { commandPage } from './command.ts'
 import { commandFacts, commandFactsPath } from './command-facts.ts'
 import { conformancePage } from './conformance.ts'
+import { mcpPage } from './mcp-page.ts'
 import { openApi } from './open-api.ts'
 import { generatedPage } from './pages.ts'
 import { referencePages } from './reference.ts'
@@ -55,6 +56,7 @@ export async function documents(): Promise<Map<string, string>> {
   generated.set('docs/reference/command.md', await commandPage())
   generated.set('docs/reference/errors.md', errorsPage())
   generated.set('docs/reference/service.md', servicePage())
+  generated.set('docs/reference/mcp.md', mcpPage())
   for (const [path, text] of referencePages()) generated.set(path, text)
   return generated
 }

@@ -237,6 +237,17 @@ const otherRoutes: readonly [string, JsonSchema][] = [
     },
   ],
   [
+    paths.mcp,
+    {
+      post: {
+        operationId: 'mcp',
+        summary: 'The tools of agents over the Model Context Protocol, versions 2025-11-25 and 2026-07-28.',
+        requestBody: { required: true, content: { [mediaTypes.json]: { schema: { type: 'object' } } } },
+        ...answerOf('A message of JSON-RPC. A call that tells its progress is answered with events.', mediaTypes.json),
+      },
+    },
+  ],
+  [
     paths.objects,
     {
       parameters: [

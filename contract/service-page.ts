@@ -53,6 +53,7 @@ ${table(
   [
     `| POST | \`${paths.batch}\` | Several calls in one request |`,
     `| GET | \`${paths.events}\` | Entries as server-sent events, without end |`,
+    `| POST | \`${paths.mcp}\` | The [tools of agents](mcp.md) over the Model Context Protocol |`,
     `| PUT | \`${objectPath('<sha256>')}\` | Keeps the proposal of a turn, for a turn of more than ${wireLimits.bodyBytes / 2 ** 20} MiB |`,
     `| GET | \`${objectPath('<sha256>')}\` | An upload, or an object of the ledger, by its SHA-256 |`,
     `| GET | \`${tilesPath('checkpoint')}\` | The signed checkpoint, never cached |`,

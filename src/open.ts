@@ -5,6 +5,7 @@ import { nanoid } from 'nanoid'
 import * as z from 'zod'
 import { readConfig } from './disk/config-file.ts'
 import { makeFolder } from './disk/durable.ts'
+import { engineSchema } from './disk/engine-file.ts'
 import { governingRoot, type Layout, layoutOf, realFolder } from './disk/layout.ts'
 import { governingLayout } from './disk/permissions.ts'
 import { now as systemNow } from './disk/process.ts'
@@ -66,9 +67,11 @@ export interface OpenLedgerOptions {
   /**
    * `memory`: a new ledger whose entries are lost when it is closed, for unit tests. Its other files (key,
    * configuration, lock files, workspaces) are in `dir`, by default a temporary folder that is removed at close. `dir`
-   * must have no ledger. Default: `level`, a ledger in files.
+   * must have no ledger. A connection string (`postgres://…`): the ledger is in a database, and `dir` has this node's
+   * files. With `create` it is kept in `.lockstep/engine.json`; otherwise it is used in place of the one there. Default:
+   * the engine of the ledger; a new ledger is in files (`level`).
    */
-  engine?: 'level' | 'memory'
+  engine?: 'level' | 'memory' | `postgres://${string}` | `postgresql://${string}`
   /** With `create` or `engine: 'memory'`: members of the first configuration that differ from a new ledger's. */
   config?: Record<string, unknown>
   /** With `engine: 'memory'`, for tests of Lockstep itself: every load answers one turn of the event loop later. */
@@ -115,7 +118,9 @@ async function open(options: OpenLedgerOptions): Promise<LocalLedger> {
   if (options.engine === 'memory') return openInMemory(actor, options)
   if (create !== false) await createIn(dir, actor, options)
   const layout = governingLayout(dir)
-  const log = await openLog({
+  const engine = engineOf(options.engine)
+  const { isCopy, log } = await openLog({
+    engine,
     acceptsMissingHead: options.accept_missing_head !== undefined,
     layout,
     openWaitSeconds: options.open_wait_s ?? limits.openWaitSecondsDefault,
@@ -126,7 +131,12 @@ async function open(options: OpenLedgerOptions): Promise<LocalLedger> {
     snapshot: snapshot === true ? 'always' : snapshot || undefined,
     wrapStore: options.wrapStore,
   })
-  return openOver(log, { actor, isSnapshot: log.copied !== undefined, layout, options })
+  return openOver(log, { actor, isSnapshot: isCopy, layout, options })
+}
+
+/** The connection string of a database; undefined for the other engines. Errors: INVALID_INPUT. */
+function engineOf(engine: OpenLedgerOptions['engine']): string | undefined {
+  return engine === undefined || engine === 'level' ? undefined : parse(engineSchema, engine, 'engine')
 }
 
 async function openInMemory(actor: RecordedActor, options: OpenLedgerOptions): Promise<LocalLedger> {
@@ -222,7 +232,8 @@ async function createIn(dir: string, actor: RecordedActor, options: OpenLedgerOp
   makeFolder(resolve(dir))
   if (create === 'if-missing' && governingRoot(dir) !== undefined) return
   try {
-    await createLedger({ acceptPermissions, actor, config, dir, nested, origin, policy })
+    const engine = engineOf(options.engine)
+    await createLedger({ acceptPermissions, actor, config, dir, engine, nested, origin, policy })
   } catch (error) {
     const isThere = error instanceof LockstepError && error.code === 'LEDGER_EXISTS'
     // Another process created the ledger at the same moment.

@@ -2,20 +2,17 @@ import { governingLayout } from './disk/permissions.ts'
 import { userActor, userAuthn } from './disk/user.ts'
 import { type Actor, knownAs } from './kernel/ids.ts'
 import type { LocalLedger } from './ledger.ts'
-import { SharedLog } from './log/engines.ts'
+import { openSharedLog } from './log/engines.ts'
 import type { Log } from './log/log.ts'
 import { openOver } from './open.ts'
 
 export interface OpenSharedOptions {
-  /** The home folder of this node: its keys, its socket, and the tree head that it knows. */
+  /** The home folder of this node: its keys, its socket, the name of its database, and the tree head that it knows. */
   dir: string
-  /** The connection string of the database. */
-  engine: string
-  /** The name of this node: no other node may have it. */
-  node: string
+  /** A connection string in place of the one in the engine file. */
+  engine?: string | undefined
   /** The default actor of every call. Default: the user of the operating system. */
   actor?: Actor | undefined
-  ledgerId: string
 }
 
 /** Who writes a ledger that several nodes share. */
@@ -48,37 +45,32 @@ export interface SharedLedger {
 }
 
 /**
- * Opens a ledger in a database for a node. The follower is open until `close`. Errors: NO_LEDGER, LEDGER_FORKED,
- * LEDGER_UNAVAILABLE, LEDGER_CORRUPT.
+ * Opens a ledger in a database for the service of a node; undefined if the ledger is in files. The follower is open until
+ * `close`. Errors: NO_LEDGER, CONFIG_INVALID, LEDGER_FORKED, LEDGER_UNAVAILABLE, LEDGER_CORRUPT.
  */
-export async function openShared({ actor, dir, engine, ledgerId, node }: OpenSharedOptions): Promise<SharedLedger> {
+export async function openShared({ actor, dir, engine }: OpenSharedOptions): Promise<SharedLedger | undefined> {
   const layout = governingLayout(dir)
-  const shared = await SharedLog.of({ connectionString: engine, layout, ledgerId, node })
+  const shared = await openSharedLog(layout, engine)
+  if (shared === undefined) return undefined
   const known = knownAs(actor ?? userActor(), userAuthn())
   const over = (log: Log, isSnapshot: boolean) => openOver(log, { actor: known, isSnapshot, layout, options: {} })
-  try {
-    const log = await shared.follow()
-    const follower = await over(log, true)
-    return {
-      node,
-      follower,
-      look: () => shared.look(),
-      follow: async () => {
-        await follower.follow()
-        await shared.keepKnown(log)
-      },
-      write: async (url) => {
-        const written = await shared.write(url, () => {})
-        if (written === undefined) return undefined
-        return { ledger: await over(written.log, false), isLost: () => written.seat.isLost }
-      },
-      close: async () => {
-        await follower.close()
-        await shared.close()
-      },
-    }
-  } catch (error) {
-    await shared.close()
-    throw error
+  const follower = await over(shared.follower, true)
+  return {
+    node: shared.node,
+    follower,
+    look: () => shared.look(),
+    follow: async () => {
+      await follower.follow()
+      shared.follower.signing?.keeper.touch()
+    },
+    write: async (url) => {
+      const written = await shared.write(url, () => {})
+      if (written === undefined) return undefined
+      return { ledger: await over(written.log, false), isLost: () => written.seat.isLost }
+    },
+    close: async () => {
+      await follower.close()
+      await shared.close()
+    },
   }
 }

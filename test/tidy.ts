@@ -58,10 +58,21 @@ const ladder: Record<string, { rung: number; packages: string[] }> = {
   // A service in another process, called over HTTP.
   client: { rung: 4, packages: ['node:', 'undici'] },
   'client.ts': { rung: 5, packages: ['node:'] },
+  // The tools of agents over MCP: on stdio in a process of their own, and on the service.
+  mcp: { rung: 11, packages: [...shared, 'nanoid', '@modelcontextprotocol/server'] },
   supervise: { rung: 12, packages: [...shared, 'nanoid'] },
   service: {
     rung: 12,
-    packages: [...shared, 'nanoid', 'hono', '@hono/node-server', 'pino', 'prom-client', '@opentelemetry/api'],
+    packages: [
+      ...shared,
+      'nanoid',
+      'hono',
+      '@hono/node-server',
+      '@modelcontextprotocol/server',
+      'pino',
+      'prom-client',
+      '@opentelemetry/api',
+    ],
   },
   cli: { rung: 13, packages: [...shared, 'nanoid', 'commander', 'picocolors', 'cli-table3', 'cli-progress'] },
 }
@@ -86,7 +97,7 @@ const nouns: Record<string, string[]> = {
  * and whatever watches LevelDB's owner or head file.
  */
 const engines: Record<string, { mayImport: string[]; importedBy: RegExp }> = {
-  keyed: { mayImport: [], importedBy: /^(?:backup\/|verify\/|open\.ts$)/ },
+  keyed: { mayImport: [], importedBy: /^(?:log\/engines\.ts$|backup\/|verify\/|open\.ts$)/ },
   level: {
     mayImport: ['keyed'],
     importedBy: /^(?:log\/engines\.ts|backup\/|verify\/|cli\/(?:doctor|repair)\.ts|supervise\/watches\.ts)/,

@@ -18,6 +18,7 @@ export const mediaTypes = {
 export const paths = {
   batch: '/v1/batch',
   events: '/v1/events',
+  mcp: '/mcp',
   objects: '/v1/objects/{digest}',
   tiles: '/tiles/{path}',
   live: '/livez',

@@ -11,7 +11,7 @@ import { isThere, placeNew } from '../files/bundle/export-files.ts'
 import type { TarFile } from '../files/bundle/tar.ts'
 import { keptPolicyFolder, keptPolicyTexts } from '../files/policy/policy-folder.ts'
 import { limits } from '../kernel/limits.ts'
-import { KeyedLog } from '../log/keyed/log.ts'
+import { storedPairs } from '../log/engines.ts'
 import { ranges } from '../log/keyed/rows/keys.ts'
 import { databaseFiles } from '../log/level/files.ts'
 import { LevelLog } from '../log/level/level-log.ts'
@@ -156,11 +156,11 @@ async function databaseOf(copy: Log, layout: Layout): Promise<{ drop: () => void
   mkdirSync(folder, { mode: 0o700 })
   const store = await openStore(folder, { create: true })
   try {
-    if (copy instanceof KeyedLog) {
-      for await (const page of copy.stored().scan(ranges.all)) {
-        await store.write({ puts: page.map(([key, value]) => ({ key, value })), deletes: [] })
-      }
+    const stored = await storedPairs(copy)
+    for await (const page of stored.scan(ranges.all)) {
+      await store.write({ puts: page.map(([key, value]) => ({ key, value })), deletes: [] })
     }
+    await stored.close()
   } finally {
     await store.close()
   }

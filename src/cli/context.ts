@@ -61,7 +61,8 @@ function tokenOf(globals: Globals): string | undefined {
   return globals.operator ? operatorTokenOf(findLayout(folderOf(globals))) : bearerToken()
 }
 
-function bearerToken(): string | undefined {
+/** The token of this process, which says who calls. */
+export function bearerToken(): string | undefined {
   const { LOCKSTEP_BEARER_TOKEN: token } = process.env
   return token === '' ? undefined : token
 }

@@ -23,8 +23,10 @@ export function migrateVerb(): Command {
       if (to === layout.root) throw new LockstepError('INVALID_INPUT', `the ledger is in ${to} already`)
       const source = {
         root: layout.root,
-        snapshot: () =>
-          openLog({ layout, command: 'lockstep migrate', nonce: () => '', openWaitSeconds: 0, snapshot: 'always' }),
+        snapshot: async () => {
+          const opening = { layout, command: 'lockstep migrate', nonce: () => '', openWaitSeconds: 0 }
+          return (await openLog({ ...opening, snapshot: 'always' })).log
+        },
         seal: (place: string) => withLedger(globals, 'migrate', ({ log }) => log.seal({ to: place })),
       }
       const bar = await progressBar(globals, 'migrate')

@@ -93,6 +93,10 @@ const parts: Readonly<Record<string, Part>> = {
     about: 'Serves the ledger to other processes, until it is told to stop.',
     load: async () => (await import('./serve.ts')).serveVerb(),
   },
+  mcp: {
+    about: 'Serves the tools of an MCP client on stdin and stdout.',
+    load: async () => (await import('./mcp.ts')).mcpVerb(),
+  },
   witness: {
     about: 'Cosign the checkpoints of other ledgers, and have those of this ledger cosigned.',
     load: async (verb) => (await import('./witness.ts')).witnessCommand(verb),

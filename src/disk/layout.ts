@@ -25,6 +25,8 @@ export interface Layout {
   guardSecret: string
   vkey: string
   config: string
+  /** The database that has the ledger, if it is not in files. */
+  engine: string
   claims: string
   /** Checkpoints that witnesses cosigned, by size. */
   cosigned: string
@@ -60,6 +62,7 @@ export function layoutOf(root: string, home = join(root, homeName)): Layout {
     guardSecret: join(home, 'guard.secret'),
     vkey: join(home, 'key.pub'),
     config: join(home, 'config.json'),
+    engine: join(home, 'engine.json'),
     claims: join(home, 'claims'),
     cosigned: join(home, 'cosigned'),
     forked: join(home, 'forked'),

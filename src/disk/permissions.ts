@@ -82,8 +82,8 @@ interface Part {
 }
 
 /** The files that the ledger obeys, and their folders, as far as they exist. */
-function decidingParts({ config, key, ledger, policy, vkey }: Layout): Part[] {
-  const files = [config, key, vkey, join(policy, 'lanes.yaml'), join(policy, 'roles.yaml')]
+function decidingParts({ config, engine, key, ledger, policy, vkey }: Layout): Part[] {
+  const files = [config, engine, key, vkey, join(policy, 'lanes.yaml'), join(policy, 'roles.yaml')]
   const parts = [
     ...[ledger, policy].map((path) => ({ isFolder: true, path })),
     ...files.map((path) => ({ isFolder: undefined, path })),
@@ -92,7 +92,7 @@ function decidingParts({ config, key, ledger, policy, vkey }: Layout): Part[] {
     const stat = statOf(path)
     // If something other than a file is here, the code that reads the file reports it.
     const isJudged = stat !== undefined && (isFolder || stat.isFile())
-    return isJudged ? [{ forbidden: writing, isFolder, path, stat }] : []
+    return isJudged ? [{ forbidden: path === engine ? anything : writing, isFolder, path, stat }] : []
   })
 }
 
@@ -137,7 +137,7 @@ function kindProblem(path: string, stat: Stats, isFolder: boolean): Problem[] {
 function openToOthers({ forbidden, path, stat }: Pick<Part, 'forbidden' | 'path' | 'stat'>): Problem[] {
   const mode = stat.mode & 0o777
   if ((mode & forbidden) === 0 || stat.isSymbolicLink()) return []
-  const right = forbidden === anything ? '700' : 'go-w'
+  const right = forbidden === writing ? 'go-w' : stat.isDirectory() ? '700' : '600'
   return [{ path, is: `has mode 0${mode.toString(8)}`, command: `chmod ${right} ${quoted(path)}` }]
 }
 

@@ -95,6 +95,16 @@ export const configSchema = z.strictObject({
   signer: signer.optional(),
   /** Whether callers on the socket of the service name their actor themselves, or need a token as on TCP. */
   socket_auth: z.enum(['actor', 'token']).default('actor'),
+  /**
+   * The tools of agents over MCP: how long `lockstep mcp` renews the locks of a session without a call, and whether
+   * turns can be applied.
+   */
+  mcp: z
+    .strictObject({
+      max_idle_s: z.int().min(60).max(limits.resourceLeaseSecondsMax).default(limits.toolIdleSeconds),
+      turn_apply: z.boolean().default(false),
+    })
+    .prefault({}),
   /** Which texts are erased when they are old enough, by themselves. */
   retention: retentionSchema.prefault({}),
   /**
@@ -111,6 +121,11 @@ export const configSchema = z.strictObject({
 
 export type Config = z.infer<typeof configSchema>
 export const defaultConfig: Config = configSchema.parse({})
+
+/** The settings of MCP among those that `config.show` answers. */
+export function mcpSettingsIn({ mcp }: Readonly<Record<string, unknown>>): Config['mcp'] {
+  return configSchema.shape.mcp.parse(mcp)
+}
 
 /** Whether the actor is the release authority. */
 export function isAuthority(config: Config, actorId: string): boolean {

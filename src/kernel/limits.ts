@@ -1,4 +1,5 @@
 import { serviceLimits } from './service-limits.ts'
+import { toolLimits } from './tool-limits.ts'
 
 /** Every limit of Lockstep in one place. Each name ends in its unit. Each limit is checked where data enters. */
 export const limits = {
@@ -190,4 +191,5 @@ export const limits = {
   completionMillis: 300,
   completionNamesMax: 1_000,
   ...serviceLimits,
+  ...toolLimits,
 } as const

@@ -28,6 +28,8 @@ export interface CreateOptions {
   actor: RecordedActor
   /** Members of the first configuration that differ from a new ledger's. Errors: CONFIG_INVALID. */
   config?: Record<string, unknown> | undefined
+  /** The connection string of the database that gets the ledger. Default: it is in files. */
+  engine?: string | undefined
   /** The name of the ledger's key. Default: `lockstep.local/<ledger_id>`. */
   origin?: string | undefined
   /**
@@ -42,6 +44,7 @@ export interface CreateOptions {
 }
 
 const newLedgerId = customAlphabet('0123456789abcdefghijklmnopqrstuvwxyz', 16)
+const newNodeName = customAlphabet('0123456789abcdefghijklmnopqrstuvwxyz', 8)
 const foldersLookedAtMax = 20_000
 
 /**
@@ -53,6 +56,7 @@ export async function createLedger({
   dir,
   actor,
   config,
+  engine,
   origin,
   nested = false,
   policy = false,
@@ -60,7 +64,7 @@ export async function createLedger({
 }: CreateOptions): Promise<void> {
   const identity = newIdentity(origin)
   await placeHome(dir, { acceptPermissions, name: identity.ledger_id, nested }, (building, withoutModes) =>
-    build(building, { actor, config, identity, policy, root: realFolder(dir), withoutModes }),
+    build(building, { actor, config, engine, identity, policy, root: realFolder(dir), withoutModes }),
   )
 }
 
@@ -113,17 +117,20 @@ interface Built {
   root: string
 }
 
+interface Created extends Pick<CreateOptions, 'engine'> {
+  identity: NewMeta
+}
+
 async function build(
   home: string,
-  { config, identity, withoutModes, ...built }: Built & Omit<Home, 'origin'> & { identity: NewMeta },
+  { config, engine, identity, withoutModes, ...built }: Built & Omit<Home, 'origin'> & Created,
 ) {
   const vkey = await makeHome(home, { config: { ...newConfig, ...config }, origin: identity.origin, withoutModes })
   const layout = layoutOf(built.root, home)
-  // Created here, because LevelDB would create the folder with the modes of the umask.
-  mkdirSync(layout.ledger, { mode: 0o700 })
   const fill = (log: Log) => appendFirst(log, { ...built, home, vkey }).then(() => keepFirstHead(log, layout))
-  await createLog(layout, identity, fill)
-  for (const folder of [layout.ledger, home]) syncFolder(folder)
+  const file = engine === undefined ? undefined : { engine, ledger_id: identity.ledger_id, node: newNodeName() }
+  await createLog(layout, identity, { file, fill })
+  syncFolder(home)
 }
 
 /**

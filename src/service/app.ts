@@ -98,6 +98,7 @@ const others: readonly [Method, string, Handler][] = [
   ['GET', anyTile, tilesHandler],
   ['POST', paths.batch, batchHandler],
   ['GET', paths.events, eventsHandler],
+  ['POST', paths.mcp, (exchange, { mcp }) => mcp(exchange)],
   ['GET', paths.live, (exchange) => exchange.sendJson({ live: true })],
   ['GET', paths.ready, readyHandler],
   ['GET', paths.metrics, metricsHandler],

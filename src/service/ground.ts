@@ -15,6 +15,7 @@ export interface Ground {
   forward: Forward
   /** The ledger that answers now. */
   readonly ledger: LocalLedger
+  mcp: (exchange: Exchange) => Promise<void>
   metrics: Metrics
   /** Counts a call apart from short requests. Errors: LEDGER_UNAVAILABLE (too many). */
   begin: (exchange: Exchange, kind: 'events' | 'lines' | 'waiting') => void

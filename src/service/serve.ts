@@ -11,9 +11,11 @@ import { Calls } from './calls.ts'
 import { Duties, noDuties } from './duties.ts'
 import type { Exchange, Place } from './exchange.ts'
 import { Forward } from './forward.ts'
+import type { Ground } from './ground.ts'
 import { InProgress } from './in-progress.ts'
 import { type Listening, listenOnInherited, listenOnSocket, listenOnTcp, type TcpOptions } from './listen.ts'
 import { type Log, logOf } from './log.ts'
+import type { Mcp } from './mcp.ts'
 import { Metrics } from './metrics.ts'
 import { Node } from './node.ts'
 import type { ServeOptions, Service } from './options.ts'
@@ -65,6 +67,7 @@ class HttpService implements Service {
   readonly #handle: ReturnType<typeof getRequestListener>
   readonly #inProgress = new InProgress((exchange) => this.#ended(exchange))
   #listening: Listening[] = []
+  #mcp: Promise<Mcp> | undefined
   #idleTimer: NodeJS.Timeout | undefined
   #closed: Promise<void> | undefined
 
@@ -80,7 +83,7 @@ class HttpService implements Service {
     const authenticate = options.authenticate ?? ((token: string) => this.#ledger.authenticate(token))
     const demandsToken = () => (options.socket_auth ?? this.#ledger.settings.socket_auth) === 'token'
     const ledgerNow = () => this.#ledger
-    const app = appOf({
+    const ground: Ground = {
       begin: (exchange, kind) => this.#inProgress.move(exchange, kind),
       callerOf: (exchange) => callerOf(exchange, { authenticate, demandsToken: demandsToken() }),
       calls: new Calls(ledgerNow, new Rates(options.calls_per_second)),
@@ -89,9 +92,16 @@ class HttpService implements Service {
       get ledger() {
         return ledgerNow()
       },
+      mcp: async (exchange) => {
+        const caller = await ground.callerOf(exchange)
+        // Most services never serve MCP, and its modules take time to load.
+        this.#mcp ??= import('./mcp.ts').then(({ Mcp }) => new Mcp(ground))
+        await (await this.#mcp).answer(exchange, caller)
+      },
       metrics: this.#metrics,
       readiness: () => this.#readiness(),
-    })
+    }
+    const app = appOf(ground)
     // The framework's own Request and Response stay out of the globals of this process.
     const settings = { hostname: 'lockstep', overrideGlobalObjects: false, errorHandler: unreadable }
     this.#handle = getRequestListener(app.fetch, settings)
@@ -163,6 +173,7 @@ class HttpService implements Service {
   async #close(): Promise<void> {
     this.#log.info({ requests: this.#inProgress.size }, 'closing')
     clearTimeout(this.#idleTimer)
+    ;(await this.#mcp)?.close()
     const ended = this.#listening.map(({ server }) => new Promise((resolve) => server.close(resolve)))
     await this.#inProgress.drain()
     // Connections without a request, and those whose client does not read its answer.

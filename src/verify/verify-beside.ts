@@ -1,13 +1,16 @@
 import { join } from 'node:path'
 import { nanoid } from 'nanoid'
 import { readConfig } from '../disk/config-file.ts'
+import { readEngineFile } from '../disk/engine-file.ts'
 import type { Layout } from '../disk/layout.ts'
 import { codes, LockstepError } from '../errors.ts'
 import type { Config } from '../kernel/config.ts'
 import { given } from '../kernel/given.ts'
+import { openLog as openAnyLog } from '../log/engines.ts'
 import type { KeyedLog } from '../log/keyed/log.ts'
 import type { LevelLog } from '../log/level/level-log.ts'
 import { openLog } from '../log/level/open/open.ts'
+import type { Log } from '../log/log.ts'
 import { IndexBehind, SearchIndex } from '../views/search-index.ts'
 import { configInLog } from '../writer/config-in-force.ts'
 import { rebuildViews } from './rebuild.ts'
@@ -32,6 +35,7 @@ interface Options {
  */
 export async function verifyBeside(layout: Layout, asked: Options): Promise<Verified> {
   const { onProgress, rebuild } = asked
+  if (readEngineFile(layout) !== undefined) return verifyInDatabase(layout, asked)
   let isHeldElsewhere = false
   const onSnapshot = (size: number) => {
     isHeldElsewhere = true
@@ -64,6 +68,22 @@ export async function verifyBeside(layout: Layout, asked: Options): Promise<Veri
     throw error
   } finally {
     await snapshot.close()
+  }
+}
+
+/** Verifies a snapshot of a ledger in a database. Its views cannot be derived again. Errors: INVALID_INPUT (`rebuild`). */
+async function verifyInDatabase(layout: Layout, { onProgress, openWaitSeconds, rebuild }: Options): Promise<Verified> {
+  if (rebuild) {
+    throw new LockstepError('INVALID_INPUT', 'the views of a ledger in a database cannot be derived again in place', {
+      hint: 'Move the ledger to files with "lockstep migrate". That derives all views again.',
+    })
+  }
+  const opening = { command: 'lockstep verify', layout, nonce: () => nanoid(12), openWaitSeconds }
+  const { log } = await openAnyLog({ ...opening, snapshot: 'always' })
+  try {
+    return await verifyLog(log, layout, await configOf(log, layout), { onProgress })
+  } finally {
+    await log.close()
   }
 }
 
@@ -112,7 +132,7 @@ async function rebuildVerified(log: KeyedLog, layout: Layout, onProgress: Option
 }
 
 /** The configuration in force. A ledger of an older version has none yet, and then its file is read. */
-async function configOf(log: KeyedLog, { config }: Layout): Promise<Config> {
+async function configOf(log: Log, { config }: Layout): Promise<Config> {
   return ((await configInLog(log)) ?? readConfig(config)).config
 }
 

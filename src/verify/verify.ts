@@ -1,11 +1,10 @@
 import type { Layout } from '../disk/layout.ts'
-import { invariant } from '../errors.ts'
 import { type LastSeqs, RunLockComparison } from '../files/run-lock/check.ts'
 import type { Config } from '../kernel/config.ts'
 import type { Row } from '../kernel/decider.ts'
 import { limits } from '../kernel/limits.ts'
 import type { Check } from '../log/check.ts'
-import { KeyedLog } from '../log/keyed/log.ts'
+import { storedPairs } from '../log/engines.ts'
 import { erasedAt, objectIn } from '../log/keyed/objects.ts'
 import { entriesOf } from '../log/keyed/reader.ts'
 import { readHead } from '../log/keyed/rows/head-row.ts'
@@ -78,9 +77,8 @@ export async function verifyLog(
   { lastSeqsNow = lastSeqsIn(log), onProgress, rowsMax = limits.verifyRowsMax }: VerifyOptions = {},
 ): Promise<Verified> {
   // Read before the snapshot is taken, so that the head file is never ahead of the snapshot.
-  const keyed = keyedLog(log)
-  const headFile = keyed.headFile()
-  const snapshot = keyed.stored()
+  const headFile = log.headFile()
+  const snapshot = await storedPairs(log)
   try {
     const head = readHead(snapshot)
     const rows = new RowComparison(snapshot, head, rowsMax)
@@ -131,9 +129,8 @@ export async function verifyLog(
  * that tree head; undefined if there is none. Errors: VERIFY_FAILED or LEDGER_CORRUPT.
  */
 export async function verifyEntries(log: Log, onProgress?: VerifyOptions['onProgress']): Promise<number | undefined> {
-  const keyed = keyedLog(log)
-  const headFile = keyed.headFile()
-  const snapshot = keyed.stored()
+  const headFile = log.headFile()
+  const snapshot = await storedPairs(log)
   try {
     const checks = [new SchemaVerification(), new TextVerification(), new EntryVerification(readMeta(snapshot))]
     const progress = throttled(readHead(snapshot).size, onProgress)
@@ -150,12 +147,6 @@ export function lastSeqsIn(log: Log): LastSeqs {
     const rows = await log.load(streams.map((key): Key => ({ view: 'row', key })))
     return new Map(streams.map((stream, at) => [stream, (rows[at] as Row | undefined)?.last_seq]))
   }
-}
-
-/** A verification reads the pairs as they are stored. So far every engine keeps pairs. */
-function keyedLog(log: Log): KeyedLog {
-  invariant(log instanceof KeyedLog, 'the engine keeps key-value pairs')
-  return log
 }
 
 const progressMillis = 100

@@ -21,6 +21,7 @@ test('everything has a default', () => {
     workspace_dir: 'workspace',
     staging_cleanup: 'on_promotion',
     socket_auth: 'actor',
+    mcp: { max_idle_s: 3_600, turn_apply: false },
     workflows: { optimistic: false },
     retention: { classes: {}, minimum: '183d' },
     anchors: [],

@@ -15,7 +15,7 @@ const opened = new Map<Log, { root: string; writes: FailingWrites }>()
 
 async function open(root: string): Promise<Log> {
   const writes = new FailingWrites()
-  const log = await openLog({
+  const { log } = await openLog({
     command: 'test',
     // The suite's entries name no key, so no head can be signed.
     acceptsMissingHead: true,
@@ -33,10 +33,10 @@ async function open(root: string): Promise<Log> {
 addEngineCases(engine, {
   begin: async () => {
     const root = temporaryRoot()
-    const { home, ledger, owner } = layoutOf(root)
-    for (const folder of [home, ledger]) mkdirSync(folder, { mode: 0o700 })
-    await makeHome(home, { origin: sampleMeta.origin })
-    await createLog({ ledger, owner }, sampleMeta, async () => {})
+    const layout = layoutOf(root)
+    mkdirSync(layout.home, { mode: 0o700 })
+    await makeHome(layout.home, { origin: sampleMeta.origin })
+    await createLog(layout, sampleMeta, { fill: async () => {} })
     return open(root)
   },
   failNextWrite: (log, when) => opened.get(log)?.writes.failNext(when),

@@ -3,7 +3,7 @@ import pg from 'pg'
 import { suite } from 'uvu'
 import type { Log } from '../../src/log/log.ts'
 import { Database } from '../../src/log/postgres/database.ts'
-import { openPostgresLog } from '../../src/log/postgres/open.ts'
+import { openWriter } from '../../src/log/postgres/open.ts'
 import { createInDatabase, setUpSchema } from '../../src/log/postgres/setup.ts'
 import { sampleMeta } from '../support/log-of.ts'
 import { postgresMissing, startPostgres } from '../support/postgres.ts'
@@ -46,12 +46,9 @@ else {
 
   const open = async (url: string) => {
     const connections = new FailingConnections()
-    const database = await Database.of({ connectionString: url }, connections.connect)
-    const log = await openPostgresLog(database, {
-      ledgerId: sampleMeta.ledger_id,
-      node: 'test',
-      recoverMillisMax: 0,
-    })
+    const file = { engine: url, ledger_id: sampleMeta.ledger_id, node: 'test' }
+    const { connect } = connections
+    const log = await openWriter({ connect, file, openWaitSeconds: 5, process: 'test', recoverMillisMax: 0 })
     opened.set(log, { connections, url })
     return log
   }

@@ -69,7 +69,8 @@ export function sourceOf(root: string): MoveSource {
   const layout = governingLayout(root)
   return {
     root,
-    snapshot: () => openLog({ layout, command: 'test', nonce: () => '', openWaitSeconds: 0, snapshot: 'always' }),
+    snapshot: async () =>
+      (await openLog({ layout, command: 'test', nonce: () => '', openWaitSeconds: 0, snapshot: 'always' })).log,
     seal: (to) => reading(root, (ledger) => ledger.log.seal({ actor: becca, to })),
   }
 }

@@ -9,7 +9,7 @@ import { type SeatChange, withChange } from '../../kernel/seat-changes.ts'
 export const seatStream = 'seat'
 
 /**
- * A node took the writer's seat. `epoch` fences every earlier writer. `system` and `timeline` name the history of the
+ * The writer's seat has passed to a node. `epoch` fences every earlier writer. `system` and `timeline` name the history of the
  * database in which it counts.
  */
 const taken = z.strictObject({
@@ -25,11 +25,12 @@ type SeatEvent = { type: 'seat.taken'; stream: string; data: z.infer<typeof take
 /** The database in which the seat was last taken, and the changes of the writer that may still extend a lease. */
 export interface SeatState {
   changes: readonly SeatChange[]
+  node: string
   system: string
   timeline: string
 }
 
-/** Records that this node took the seat. It is the first command of each writer. */
+/** Records that this node took the seat, unless it had it last. It is the first command of each writer. */
 export interface TakeSeat extends Command {
   type: 'seat.take'
   data: Omit<z.infer<typeof taken>, 'lease_clock'>
@@ -50,16 +51,20 @@ export const seatAggregate = defineAggregate({
     },
   },
   reads: (_command: TakeSeat) => [seatStream],
-  decide: ({ data }: TakeSeat, { now }: Context): Decision<SeatEvent> => {
+  decide: ({ data }: TakeSeat, { now }: Context, rows): Decision<SeatEvent> => {
     const { lease_clock } = now
+    const before = rows.get(seatStream)?.state as SeatState | undefined
+    const { node, system, timeline } = data
+    const isSame = before?.node === node && before.system === system && before.timeline === timeline
+    if (isSame) return { kind: 'append', events: [] }
     return { kind: 'append', events: [{ type: 'seat.taken', stream: seatStream, data: { ...data, lease_clock } }] }
   },
 })
 
 /** The state after a `seat.taken`. */
 export function evolveSeat(state: SeatState | undefined, { data }: Pick<Entry, 'data'>): SeatState {
-  const { lease_clock, system, timeline } = data as z.infer<typeof taken>
+  const { lease_clock, node, system, timeline } = data as z.infer<typeof taken>
   const is_failover = state?.system !== system || state.timeline !== timeline
   const changes = withChange(state?.changes ?? [], { at_ms: lease_clock.boot_ms, is_failover })
-  return { changes, system, timeline }
+  return { changes, node, system, timeline }
 }

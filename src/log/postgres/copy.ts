@@ -17,7 +17,8 @@ import type {
   Values,
 } from '../log.ts'
 import { rootOf } from '../tiles.ts'
-import type { Database, Session } from './database.ts'
+import type { Session } from './database.ts'
+import type { PostgresParts } from './parts.ts'
 import { type Known, PostgresReader, readKnown } from './reader.ts'
 
 /** What a copy has from the log that it is of. */
@@ -60,10 +61,7 @@ export class PostgresCopy extends PostgresReader implements Log {
     this.index = new OverlaidIndex(new IndexRows({ generation: () => known.head.generation, scan, write: refused }))
   }
 
-  static async of(
-    { database, ledgerId, node }: { database: Database; ledgerId: string; node: string },
-    original: Original,
-  ): Promise<PostgresCopy> {
+  static async of({ database, ledgerId, node }: PostgresParts, original: Original): Promise<PostgresCopy> {
     const session = await database.snapshot({ isOwn: true })
     try {
       const known = await readKnown({ ledgerId, query: session.query }, node)

@@ -1,3 +1,4 @@
+import { LockstepError } from '../../errors.ts'
 import { formatVersion } from '../../kernel/format.ts'
 import type { SharedClock } from '../holding.ts'
 import { IndexRows } from '../keyed/index-rows.ts'
@@ -8,29 +9,16 @@ import { newDigestKey } from '../keyed-digest.ts'
 import type { Appended, Cursors, ErasedWrite, Log, Meta, Recorded, SignedHead, ViewWrite } from '../log.ts'
 import { Appender, assertSeat, hasLanded } from './appender.ts'
 import { PostgresCopy } from './copy.ts'
-import type { Database, Session } from './database.ts'
+import type { Session } from './database.ts'
 import { assertExtends } from './extends.ts'
 import { databaseLimits } from './limits.ts'
-import { isNewest, type Known, PostgresReader, readKnown } from './reader.ts'
+import type { PostgresParts } from './parts.ts'
+import { isNewest, PostgresReader, readKnown } from './reader.ts'
 import { notWriter, type Seat } from './seat.ts'
 import type { Signing } from './signing.ts'
 import { PostgresSnapshot } from './snapshot.ts'
 import type { Changes, Done } from './statement.ts'
-import { changeOf, keepCursors, preparedAppend } from './write.ts'
-
-/** What an open log is made of. */
-export interface PostgresParts {
-  /** The clock of the database; absent where no lease is judged. */
-  clock?: SharedClock | undefined
-  database: Database
-  known: Known
-  ledgerId: string
-  meta: Meta
-  /** The name of this node, under which its cursors are kept. */
-  node: string
-  /** How long an append whose outcome is unknown is looked for. */
-  recoverMillisMax?: number | undefined
-}
+import { changeOf, keepCursors, preparedAppend, renamedTo } from './write.ts'
 
 /**
  * A log in PostgreSQL (ADR 0074). It follows what others append, and writes once it has the writer's seat (`write`). One
@@ -39,7 +27,7 @@ export interface PostgresParts {
  */
 export class PostgresLog extends PostgresReader implements Log {
   meta: Meta
-  readonly clock: SharedClock | undefined
+  readonly clock: SharedClock
   readonly objects: Objects
   readonly index: IndexRows
   readonly counts = { batches: 0, entries: 0, puts: 0 }
@@ -86,7 +74,8 @@ export class PostgresLog extends PostgresReader implements Log {
 
   /** Begins to write under a seat that this node has taken. Errors: those of the database, LEDGER_FORKED. */
   async write(seat: Seat): Promise<void> {
-    const { database, ledgerId, recoverMillisMax = databaseLimits.recoverMillis } = this.parts
+    const { clock, database, ledgerId, recoverMillisMax = databaseLimits.recoverMillis } = this.parts
+    clock.seat = seat
     const session = await database.pipelined()
     const reconnected = (again: Session) => assertSeat(again, ledgerId, seat)
     this.#writing = { appender: new Appender(session, { database, reconnected, recoverMillisMax }), seat }
@@ -165,6 +154,11 @@ export class PostgresLog extends PostgresReader implements Log {
     return this.#signs().heads.keep()
   }
 
+  /** Gives the ledger another identity. Its next entry must record this. It keeps the secret of its digests. */
+  async rename(identity: Omit<Meta, 'digest_key'>): Promise<void> {
+    this.meta = await renamedTo(identity, this.meta, (batch) => this.#change({ batch }))
+  }
+
   raise(): void {
     this.#raised = { digest_key: newDigestKey(), ...this.meta, format: formatVersion }
   }
@@ -205,7 +199,7 @@ export class PostgresLog extends PostgresReader implements Log {
   }
 
   #signs(): Signing {
-    if (this.signing === undefined) throw notWriter('it follows the log, and only the writer signs')
+    if (this.signing === undefined) throw new LockstepError('INVARIANT_VIOLATED', 'this log was not opened to sign')
     return this.signing
   }
 

@@ -1,5 +1,6 @@
 import type { LogSnapshot } from '../log.ts'
-import type { Database, Session } from './database.ts'
+import type { Session } from './database.ts'
+import type { PostgresParts } from './parts.ts'
 import { type Known, PostgresReader, readKnown } from './reader.ts'
 
 /** A ledger in the database at one moment. It has a connection until it is closed. */
@@ -11,7 +12,7 @@ export class PostgresSnapshot extends PostgresReader implements LogSnapshot {
     this.#session = session
   }
 
-  static async of(parts: { database: Database; ledgerId: string; node: string }): Promise<PostgresSnapshot> {
+  static async of(parts: PostgresParts): Promise<PostgresSnapshot> {
     const { database, ledgerId, node } = parts
     const session = await database.snapshot()
     try {

@@ -11,7 +11,7 @@ import { putView } from '../keyed/view-write.ts'
 import { leafHashOfText } from '../leaf.ts'
 import type { Cursors, ErasedWrite, Head, Meta, Recorded, ViewWrite } from '../log.ts'
 import { sha256 } from '../sha256.ts'
-import type { Database } from './database.ts'
+import type { PostgresParts } from './parts.ts'
 import { bufferOf, type Changes, type Statement, StatementBuilder } from './statement.ts'
 
 /** What an append compares, and what it makes of the head. */
@@ -143,11 +143,22 @@ function tilesSql(to: StatementBuilder, tiles: readonly Tile[], sizeBefore: numb
 }
 
 /** Keeps how far the files of a node follow the log. */
-export async function keepCursors(
-  { database, ledgerId, node }: { database: Database; ledgerId: string; node: string },
-  cursors: Cursors,
-): Promise<void> {
+export async function keepCursors({ database, ledgerId, node }: PostgresParts, cursors: Cursors): Promise<void> {
   const text = `INSERT INTO lockstep.cursor VALUES ($1, $2, $3)
     ON CONFLICT (ledger_id, node) DO UPDATE SET cursors = excluded.cursors`
   await database.query(text, [ledgerId, node, JSON.stringify(cursors)])
+}
+
+/** Writes another identity of a ledger, and returns it. */
+export async function renamedTo(
+  identity: Omit<Meta, 'digest_key'>,
+  { place: _, ...before }: Meta,
+  write: (batch: StoreBatch) => Promise<void>,
+): Promise<Meta> {
+  const batch: StoreBatch = { puts: [], deletes: [] }
+  // A place has its name for one ledger.
+  const meta = { ...before, ...identity }
+  putMeta(batch, meta)
+  await write(batch)
+  return meta
 }
