@@ -12,7 +12,7 @@ interface NodeParts {
   /** Where other nodes reach this one. */
   url: string | undefined
   /** The service answers from this ledger from now on. */
-  serve: (ledger: LocalLedger, isWriter: boolean) => Promise<void>
+  serve: (ledger: LocalLedger) => Promise<void>
 }
 
 /**
@@ -84,7 +84,7 @@ export class Node {
     if (writing === undefined) return 1
     this.#writing = writing
     log.info({ node: shared.node }, 'this node writes')
-    await this.#parts.serve(writing.ledger, true)
+    await this.#parts.serve(writing.ledger)
     forward.to('here')
     return limits.seatMillis.look
   }
@@ -96,7 +96,7 @@ export class Node {
     this.#writing = undefined
     log.warn({ node: shared.node }, 'this node no longer writes')
     forward.to(undefined)
-    await serve(shared.follower, false)
+    await serve(shared.follower)
     await writing.ledger.close().catch((error: unknown) => log.warn({ err: error }, 'closing the writer failed'))
     return 1
   }

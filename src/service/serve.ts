@@ -41,13 +41,8 @@ export async function serve(ledger: LocalLedger, options: ServeOptions = {}): Pr
  */
 export async function serveNode(shared: SharedLedger, options: ServeOptions = {}): Promise<Service> {
   const service = new HttpService(shared.follower, { forward: {}, ...options })
-  try {
-    await service.listen(options.listen)
-    await service.share(shared)
-  } catch (error) {
-    await service.close()
-    throw error
-  }
+  await service.listen(options.listen)
+  await service.share(shared)
   return service
 }
 
@@ -76,10 +71,8 @@ class HttpService implements Service {
     this.#options = options
     this.#log = logOf(options.log ?? true)
     this.#forward = new Forward(options.forward)
-    this.#metrics = new Metrics(
-      () => this.#figures(),
-      () => this.#ledger.tally,
-    )
+    const tally = () => this.#ledger.tally
+    this.#metrics = new Metrics(() => this.#figures(), tally)
     const authenticate = options.authenticate ?? ((token: string) => this.#ledger.authenticate(token))
     const demandsToken = () => (options.socket_auth ?? this.#ledger.settings.socket_auth) === 'token'
     const ledgerNow = () => this.#ledger
@@ -133,8 +126,7 @@ class HttpService implements Service {
   /** Takes part in a ledger that several nodes share. Called once, after `listen`. */
   async share(shared: SharedLedger): Promise<void> {
     this.#forward.to(undefined)
-    const url = this.#options.forward?.url ?? this.url
-    const serve = (ledger: LocalLedger) => this.#serve(ledger)
+    const [serve, url] = [(ledger: LocalLedger) => this.#serve(ledger), this.#options.forward?.url ?? this.url]
     this.#node = new Node({ forward: this.#forward, log: this.#log, serve, shared, url })
     await this.#node.start()
   }

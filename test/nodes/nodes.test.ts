@@ -50,7 +50,7 @@ async function two(
   } catch (error) {
     asPlainError(error)
   } finally {
-    for (const node of [other, writer]) await node.stop()
+    for (const node of [other, writer]) await node.stop().catch(asPlainError)
   }
   return entriesLeft(ledger).catch(asPlainError)
 }

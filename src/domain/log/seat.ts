@@ -54,10 +54,11 @@ export const seatAggregate = defineAggregate({
   decide: ({ data }: TakeSeat, { now }: Context, rows): Decision<SeatEvent> => {
     const { lease_clock } = now
     const before = rows.get(seatStream)?.state as SeatState | undefined
-    const { node, system, timeline } = data
+    const { epoch, node, system, timeline } = data
     const isSame = before?.node === node && before.system === system && before.timeline === timeline
     if (isSame) return { kind: 'append', events: [] }
-    return { kind: 'append', events: [{ type: 'seat.taken', stream: seatStream, data: { ...data, lease_clock } }] }
+    const recorded = { epoch, lease_clock, node, system, timeline }
+    return { kind: 'append', events: [{ type: 'seat.taken', stream: seatStream, data: recorded }] }
   },
 })
 
