@@ -23,6 +23,7 @@ const names = [
   'beside',
   'command',
   'million',
+  'policy-replay',
   'promote',
   'runs',
   'runs-million',

@@ -12,7 +12,14 @@ export type { RetentionApi } from './api/retention.ts'
 export type { RunsApi } from './api/runs.ts'
 export type { AppendEvents, AppendedEvents, EntryPage, EventPage, ListEvents } from './api/shapes/audit.ts'
 export type { CheckedConfig, ConfigInForce, ReloadConfig, ReloadedConfig } from './api/shapes/config.ts'
-export type { ApprovedErasure, ApproveErasure, ErasedTexts, EraseTexts } from './api/shapes/erasures.ts'
+export type {
+  ApprovedErasure,
+  ApproveErasure,
+  ErasedTexts,
+  EraseTexts,
+  PreviewErasure,
+  PreviewedErasure,
+} from './api/shapes/erasures.ts'
 export type {
   ApprovedExport,
   ApproveExport,

@@ -201,7 +201,7 @@ export class LocalLedger implements Ledger, LedgerHere {
   /** Writes a verified backup (ADR 0049). A snapshot can only be closed afterwards. Errors and cost: `writeBackup`. */
   async backUp(options: BackupOptions): Promise<WrittenBackup> {
     this.#assertOpen()
-    return writeBackup(this.#parts, options)
+    return this.#reactions.finish().then(() => writeBackup(this.#parts, options))
   }
 
   /** Answers pending commands, makes everything durable, and closes the ledger. Idempotent. */

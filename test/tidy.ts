@@ -87,7 +87,7 @@ const nouns: Record<string, string[]> = {
   turn: ['policy', 'lock', 'run'],
   audit: ['policy', 'lock', 'run'],
   token: [],
-  erasure: ['log', 'approval'],
+  erasure: ['log', 'approval', 'audit'],
   export: ['policy', 'lock', 'run', 'approval', 'audit'],
 }
 

@@ -10,6 +10,7 @@ export type OperationName = { [Noun in keyof Api]: `${Noun}.${keyof Api[Noun] & 
  */
 const alwaysWaits: ReadonlySet<string> = new Set<OperationName>([
   'erasures.erase',
+  'erasures.preview',
   'exports.create',
   'log.backup',
   'log.subscribe',

@@ -4,30 +4,46 @@ import * as shapes from './shapes/erasures.ts'
 /** Erasures: texts are removed, and every proof about the entries that name them stays. */
 export interface ErasuresApi {
   /**
-   * Records that a person approves one erasure: exactly these objects, for this reason. Another operator then erases
-   * them. Cost: one append.
+   * The free texts of entries that an erasure would remove. Cost: one pass over the entries, and one read for each that
+   * is selected.
+   */
+  preview(input: shapes.PreviewErasure, options?: CallOptions): Promise<shapes.PreviewedErasure>
+  /**
+   * Records that a person approves one erasure for one reason: exactly these objects, or the free texts of the entries
+   * that are selected. Another operator then erases them. Cost: one append, and for free texts that of `preview`.
    */
   approve(input: shapes.ApproveErasure, options?: CallOptions): Promise<shapes.ApprovedErasure>
   /**
-   * Erases objects, and removes what is left of them in the ledger's files. Afterwards the objects read as
-   * OBJECT_ERASED. Repeated with the same approval, it is answered again. Cost: one append, a pass over the entries and
-   * one over the sovereign state; the tables of the database that have the objects are written again.
+   * Erases objects or free texts, and removes what is left of them in the ledger's files. Afterwards the objects read as
+   * OBJECT_ERASED, and each text as `[erased]`. Repeated with the same approval, it is answered again. Cost: one append,
+   * and a pass over the entries. For objects, also one over the sovereign state; for free texts, also one read for each
+   * entry of the runs and approvals whose texts are erased. The tables of the database that have the texts are written
+   * again.
    */
   erase(input: shapes.EraseTexts, options?: CallOptions): Promise<shapes.ErasedTexts>
 }
 
 export const erasures: Operations<ErasuresApi> = {
+  preview: {
+    kind: 'query',
+    summary: 'Shows which free texts of entries an erasure would remove.',
+    input: shapes.preview,
+    output: shapes.shownErasure,
+    errors: [],
+    grants: ['authority', 'operator'],
+    waits: () => true,
+  },
   approve: {
     kind: 'command',
-    summary: 'Approves the erasure of objects by another person.',
+    summary: 'Approves the erasure of objects or free texts by another person.',
     input: shapes.approve,
     output: shapes.approved,
-    errors: ['ERASURE_DENIED', 'CLOCK_AHEAD', 'IDEMPOTENCY_MISMATCH'],
+    errors: ['ERASURE_DENIED', 'NOT_FOUND', 'CLOCK_AHEAD', 'IDEMPOTENCY_MISMATCH'],
     grants: ['authority', 'operator'],
   },
   erase: {
     kind: 'command',
-    summary: 'Erases objects, and keeps every proof.',
+    summary: 'Erases objects or free texts, and keeps every proof.',
     input: shapes.erase,
     output: shapes.erased,
     errors: [

@@ -17,7 +17,7 @@ export const kinds: Kinds = {
   audit: { append: 'command', entries: 'query', list: 'query' },
   clock: { reset: 'command' },
   config: { check: 'query', reload: 'command', show: 'query' },
-  erasures: { approve: 'command', erase: 'command' },
+  erasures: { preview: 'query', approve: 'command', erase: 'command' },
   exports: { approve: 'command', create: 'command', get: 'query' },
   head: { get: 'query', signed: 'query' },
   keys: { adopt: 'command', list: 'query', retire: 'command', rotate: 'command' },

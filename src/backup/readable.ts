@@ -1,5 +1,6 @@
 import { erasedBy } from '../domain/aggregates.ts'
-import type { ErasedWrite, Recorded } from '../log/log.ts'
+import type { ErasedWrite } from '../log/erased.ts'
+import type { Recorded } from '../log/log.ts'
 
 /** A readable entry, and its canonical text. */
 export interface Readable extends Recorded {

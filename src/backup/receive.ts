@@ -1,21 +1,24 @@
 import { erasedBy, evolveRow, objectsOf, storedRow } from '../domain/aggregates.ts'
+import { textsErasedBy, withoutTexts } from '../domain/erasure/selection.ts'
 import { LockstepError } from '../errors.ts'
 import type { Row } from '../kernel/decider.ts'
 import type { Entry } from '../kernel/entry.ts'
 import { limits } from '../kernel/limits.ts'
 import { missing } from '../log/corrupt.ts'
+import { type ErasedWrite, erasureCursor } from '../log/erased.ts'
 import { entryWithTexts, type StoredEntry } from '../log/free-texts.ts'
 import { leafHashOfText } from '../log/leaf.ts'
-import type { Cursors, ErasedWrite, Key, Log, LogReader, Recorded, ViewWrite } from '../log/log.ts'
+import type { Cursors, Key, Log, LogReader, Recorded, ViewWrite } from '../log/log.ts'
 import { rootOf } from '../log/tiles.ts'
 import { hashBytes, sameBytes } from '../merkle/hash.ts'
 import { tileWidth } from '../merkle/tiles.ts'
-import { erasureCursor } from '../nouns/erasures/purging.ts'
 import { changesOf } from '../views/derived-state.ts'
 import { Receipts } from '../views/receipts.ts'
+import { rowsWithout } from '../views/rows-without.ts'
 import { Views } from '../views/views.ts'
 
 type Writes = (ErasedWrite | ViewWrite)[]
+type ErasedObject = Extract<ErasedWrite, { view: 'erased' }>
 
 /**
  * A place that receives the entries of a ledger. Rows, sovereign state and receipts are derived from the entries as they
@@ -54,17 +57,21 @@ export class Receiver {
     const { size } = this.log.head()
     const entries = page.map(({ entry }) => entry)
     const { notes, erased, firstErasure } = await this.#receiveObjects(from, entries)
+    const { texts, without } = await this.#erasedTexts(entries)
     await this.#views.load([...new Set(entries.map(({ stream }) => stream))].map((key): Key => ({ view: 'row', key })))
-    const { rows, state } = await this.#views.untilLoaded(() => this.#derived(entries))
+    const { rows, state } = await this.#views.untilLoaded(() => this.#derived(entries, without))
     const writes: Writes = [...this.#receipts.take(entries), ...erased]
     for (const [key, row] of rows) writes.push({ view: 'row', key, value: storedRow(key, row) })
     for (const [key, value] of state) writes.push({ view: 'state', key, value })
     for (const key of notes) writes.push({ view: 'note', key })
-    const left = this.log.head().cursors[erasureCursor] ?? firstErasure
+    for (const [key, value] of texts) writes.push({ view: 'texts', key, value })
+    const firstText = entries.find((entry) => textsErasedBy(entry).some(({ seq }) => texts.has(seq)))?.seq
+    const first = Math.min(firstErasure ?? Number.POSITIVE_INFINITY, firstText ?? Number.POSITIVE_INFINITY)
+    const left = this.log.head().cursors[erasureCursor] ?? (Number.isFinite(first) ? first : undefined)
     const purged = left === undefined ? cursors : { ...cursors, [erasureCursor]: left }
     const { outcome } = await this.log.append({ size }, page, writes, purged)
     if (outcome === 'moved') throw otherWriter()
-    this.#views.publish(rows, state, new Map(erased.map(({ key, value }) => [key, value])))
+    this.#views.publish(rows, state, new Map(erased.map(({ key, value }) => [key, value])), texts)
   }
 
   /**
@@ -74,7 +81,7 @@ export class Receiver {
   async #receiveObjects(
     from: Log,
     entries: readonly Entry[],
-  ): Promise<{ erased: ErasedWrite[]; firstErasure: number | undefined; notes: number[] }> {
+  ): Promise<{ erased: ErasedObject[]; firstErasure: number | undefined; notes: number[] }> {
     const erased = new Map<string, number>()
     let firstErasure: number | undefined
     const notes: number[] = []
@@ -106,9 +113,26 @@ export class Receiver {
     return { firstErasure, notes, erased: [...erased].map(([key, value]) => ({ view: 'erased', key, value })) }
   }
 
-  #derived(entries: readonly Entry[]): { rows: Map<string, Row>; state: Map<string, unknown> } {
+  /** The free texts that these entries erase and this place has received, and the rows that held them without them. */
+  async #erasedTexts(
+    entries: readonly Entry[],
+  ): Promise<{ texts: Map<number, readonly string[]>; without: ReadonlyMap<string, Row> }> {
+    const texts = new Map<number, readonly string[]>()
+    for (const { paths, seq } of entries.flatMap(textsErasedBy)) {
+      if (seq < this.log.head().size) texts.set(seq, [...(texts.get(seq) ?? []), ...paths])
+    }
+    const seqs = [...texts.keys()]
+    const before = (await this.log.load(seqs.map((key): Key => ({ view: 'entry', key })))) as Entry[]
+    const erased = new Map(before.map((entry) => [entry.seq, withoutTexts(entry, texts.get(entry.seq) ?? [])]))
+    return { texts, without: await rowsWithout(this.#views, erased) }
+  }
+
+  #derived(
+    entries: readonly Entry[],
+    without: ReadonlyMap<string, Row>,
+  ): { rows: Map<string, Row>; state: Map<string, unknown> } {
     const { loaded } = this.#views
-    const rows = new Map<string, Row>()
+    const rows = new Map(without)
     const state = new Map<string, unknown>()
     const before = (key: string) => (state.has(key) ? state.get(key) : loaded.state(key))
     for (const entry of entries) {

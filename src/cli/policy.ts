@@ -3,11 +3,20 @@ import type { CheckedPolicy, PolicyInForce } from '../api/shapes/policy.ts'
 import { problemText } from '../domain/policy/document.ts'
 import { codes } from '../errors.ts'
 import { timeText } from './output.ts'
+import { diffVerb } from './policy-diff.ts'
+import { testVerb } from './policy-test.ts'
 import { actionFlags, actionMembers, decidedLines, exitOf, withScope } from './run-actions.ts'
 import { noun, verb } from './verb.ts'
 
 export function policyCommand(asked?: string): Command {
-  const verbs = { show: showVerb, check: checkVerb, explain: explainVerb, reload: reloadVerb }
+  const verbs = {
+    show: showVerb,
+    check: checkVerb,
+    explain: explainVerb,
+    reload: reloadVerb,
+    test: testVerb,
+    diff: diffVerb,
+  }
   return noun('policy', verbs, asked, ['lockstep policy show', 'lockstep policy check'])
 }
 

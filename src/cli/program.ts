@@ -58,7 +58,7 @@ const parts: Readonly<Record<string, Part>> = {
     load: async () => (await import('./erase.ts')).eraseVerb(),
   },
   erasure: {
-    about: 'Approve the erasure of objects by another person.',
+    about: 'Show what an erasure would remove, and approve it for another person.',
     load: async (verb) => (await import('./erase.ts')).erasureCommand(verb),
   },
   retention: {

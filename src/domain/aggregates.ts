@@ -73,6 +73,14 @@ export function erasedBy({ data, type }: Entry): readonly string[] {
   return type === 'object.erased' ? (data.digests as string[]) : []
 }
 
+/**
+ * Whether the row of a stream holds free texts of its entries. `entry` means that it has them only in memory, because
+ * its stored form names the entry.
+ */
+export function textsInRow(stream: string): Stream['keepsTexts'] {
+  return partsOf(stream).keepsTexts
+}
+
 /** The stored form of a row. */
 export function storedRow(stream: string, { last_seq, state }: Row): Row {
   const { toStored } = partsOf(stream)

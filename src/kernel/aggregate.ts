@@ -10,6 +10,11 @@ export interface Stream<State = unknown, Stored = unknown> {
   evolve(state: State | undefined, entry: Entry): State
   /** The stored form of the state, if it can be shorter: it may omit facts that are in an entry. */
   toStored?(state: State): Stored
+  /**
+   * Whether the state has free texts of its entries. `entry`: the stored form has none, because it names the entry
+   * instead.
+   */
+  keepsTexts?: 'entry' | 'row'
   /** The state of a stored row; undefined if an entry that it names is missing. */
   fromStored?(stored: Stored, stream: string, entryAt: (seq: number) => Entry | undefined): State | undefined
 }

@@ -70,7 +70,15 @@ export interface Refusal {
  * nothing of the command happens. An append happens completely or not at all.
  */
 export type Decision<Event extends EventDraft = EventDraft> =
-  | { kind: 'append'; events: readonly Event[]; refusal?: Refusal; changes?: StateChanges; objects?: Objects }
+  | {
+      kind: 'append'
+      events: readonly Event[]
+      refusal?: Refusal
+      changes?: StateChanges
+      objects?: Objects
+      /** Rows that were derived again, because texts in them are erased. The entries since then are added. */
+      rows?: ReadonlyMap<string, Row>
+    }
   | { kind: 'repeat'; seq: number }
   | Refusal
 

@@ -143,9 +143,10 @@ export const limits = {
   purgePauseMillis: 100,
   /** How long this rests after each slice of work on this thread, so that appends go on. */
   purgeRestMillis: 20,
-  /** The objects that one entry erases, and the objects that one pass over the entries can find due. */
+  /** What one entry erases, the objects that one pass over the entries can find due, and the texts of one approval. */
   erasedPerEntry: 256,
   retentionDueMax: 131_072,
+  erasedTextsMax: 4_096,
   /** The legal holds that are in force at once. */
   holdsMax: 100,
   filePoolMax: 16,

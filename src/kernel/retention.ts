@@ -9,7 +9,11 @@ export type ObjectKind = (typeof erasableKinds)[number] | 'links' | 'proposal'
 
 /** The kinds of object that can be erased. */
 export const erasableKinds = ['body', 'configuration', 'export_record', 'issues', 'manifest'] as const
-export type ErasableKind = (typeof erasableKinds)[number]
+type ErasableKind = (typeof erasableKinds)[number]
+
+/** What a class of retention can cover: kinds of object, and the free texts of entries. */
+export const retainedKinds = [...erasableKinds, 'text'] as const
+type RetainedKind = ObjectKind | 'text'
 
 export function isErasable(kind: ObjectKind): kind is ErasableKind {
   return kind !== 'links' && kind !== 'proposal'
@@ -31,9 +35,12 @@ export function secondsOf(text: string): number {
 export const retentionClassName = z.string().regex(/^[a-z][a-z0-9_]{0,59}$/, 'must be lower-case letters, digits and _')
 
 const retentionClass = z.strictObject({
-  /** The kinds of object that the class covers. */
-  covers: z.array(z.enum(erasableKinds)).min(1).max(erasableKinds.length),
-  /** How long after the last entry that named it an object is erased, unless the ledger still needs it. */
+  /** The kinds of object that the class covers, or `text` for the free texts of entries. */
+  covers: z.array(z.enum(retainedKinds)).min(1).max(retainedKinds.length),
+  /**
+   * How long after the last entry that named it an object is erased, unless the ledger still needs it, and how long
+   * after its entry a free text is.
+   */
   delete_after: durationSchema,
 })
 
@@ -53,7 +60,7 @@ export const retentionSchema = z
   }, 'a kind of object is in more than one class')
 export type Retention = z.infer<typeof retentionSchema>
 
-/** The class that covers a kind of object. */
-export function classOf({ classes }: Retention, kind: ObjectKind): string | undefined {
+/** The class that covers a kind of object, or free texts. */
+export function classOf({ classes }: Retention, kind: RetainedKind): string | undefined {
   return Object.keys(classes).find((name) => classes[name]?.covers.some((covered) => covered === kind))
 }

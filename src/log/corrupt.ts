@@ -25,6 +25,7 @@ export type Check =
   | 'chain'
   | 'config'
   | 'entries'
+  | 'erasures'
   | 'event_id'
   | 'head'
   | 'head_file'

@@ -1,5 +1,6 @@
 import type { Row } from '../kernel/decider.ts'
 import type { Entry } from '../kernel/entry.ts'
+import type { Erased, ErasedWrite } from './erased.ts'
 import type { StoredEntry } from './free-texts.ts'
 import type { Holding, SharedClock } from './holding.ts'
 
@@ -107,13 +108,6 @@ export type ViewWrite =
   | { view: 'note'; key: number }
   | IndexWrite
 
-/** Erases an object. The value is the seq of the entry that records it, which is in the same append. */
-export interface ErasedWrite {
-  view: 'erased'
-  key: string
-  value: number
-}
-
 export type ReceiptsWrite = Extract<ViewWrite, { view: 'receipts' }>
 
 /** A change of the search index. It is written off the hot path, in a batch of its own (`LogIndex`). */
@@ -184,11 +178,11 @@ export interface Log extends LogReader {
   /** Makes cursors durable without an entry. */
   keepCursors(cursors: Cursors): Promise<void>
   /**
-   * Removes what is left of erased objects from the files: the mark of an erasure hides a text, and only this removes
-   * its bytes. Resolves with false if an open reader still keeps older files. It is then called again later. Cost: the
-   * tables that have objects are written again, beside the appends.
+   * Removes what is left of erased texts from the files: an erasure hides a text, and only this removes its bytes.
+   * Resolves with false if an open reader still keeps older files. It is then called again later. Cost: the tables that
+   * have objects, entries or rows are written again, as far as some of them were erased, beside the appends.
    */
-  purge(digests: readonly string[]): Promise<boolean>
+  purge(erased: Erased): Promise<boolean>
   /** The tree head that the engine keeps outside the store; undefined if it keeps none. Errors: LEDGER_CORRUPT. */
   headFile(): TreeHeadFile | undefined
   /**

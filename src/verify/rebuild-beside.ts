@@ -1,5 +1,7 @@
+import { textsErasedBy } from '../domain/erasure/selection.ts'
 import { LockstepError } from '../errors.ts'
 import { limits } from '../kernel/limits.ts'
+import { erasureCursor } from '../log/erased.ts'
 import type { KeyedLog } from '../log/keyed/log.ts'
 import type { ViewWrite } from '../log/log.ts'
 import { blockEntries, horizon, ReceiptBlocks } from '../views/receipts.ts'
@@ -22,6 +24,7 @@ export interface BesideOptions {
  * added, and one batch switches to the new generation. Then the old generation is deleted.
  *
  * - After a crash either the old or the complete new generation is in force; the next rebuild deletes the other.
+ * - If free texts are erased meanwhile, it fails with LEDGER_UNAVAILABLE, and what it wrote is removed.
  * - If two rebuilds run at once, the later one wins and the earlier one fails with LEDGER_UNAVAILABLE. Each slice
  *   checks the claim of its own rebuild.
  */
@@ -116,6 +119,7 @@ class BesideRebuild {
       for (const entry of page) {
         const block = blocks.next(entry)
         if (entry.seq < this.#reached) continue
+        if (textsErasedBy(entry).length > 0) throw await this.#withTexts(log, entry.seq)
         rows.evolve(entry)
         state.next(entry)
         if (block !== undefined) writes.push({ view: 'receipts', key: block.block, value: block.value })
@@ -128,6 +132,17 @@ class BesideRebuild {
     await rows.writeAll()
     await state.writeAll()
     this.#reached = to
+  }
+
+  /** The new generation can have texts that were erased since the copy was made. It is removed, and so is what is left. */
+  async #withTexts(log: KeyedLog, seq: number): Promise<LockstepError> {
+    await log.generations.clear([this.#generation])
+    const { cursors } = log.head()
+    await log.keepCursors({ ...cursors, [erasureCursor]: Math.min(seq, cursors[erasureCursor] ?? seq) })
+    return new LockstepError('LEDGER_UNAVAILABLE', 'free texts were erased while the views were rebuilt', {
+      details: { outcome: 'not_applied' },
+      hint: 'Run "lockstep verify --rebuild" again.',
+    })
   }
 
   #assertClaimed(log: KeyedLog): void {

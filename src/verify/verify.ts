@@ -17,6 +17,7 @@ import { IndexComparison } from './compare-index.ts'
 import { ReceiptComparison, RowComparison } from './compare-rows.ts'
 import { ApprovalVerification } from './verify-approvals.ts'
 import { EntryVerification } from './verify-entries.ts'
+import { ErasureVerification } from './verify-erasures.ts'
 import { KeyVerification } from './verify-keys.ts'
 import { PathVerification } from './verify-paths.ts'
 import { RunVerification } from './verify-runs.ts'
@@ -87,6 +88,7 @@ export async function verifyLog(
     const checks: Check[] = [
       new SchemaVerification(),
       new TextVerification(),
+      new ErasureVerification(),
       new EntryVerification(readMeta(snapshot)),
       rows,
       new ReceiptComparison(snapshot, head),
@@ -132,7 +134,12 @@ export async function verifyEntries(log: Log, onProgress?: VerifyOptions['onProg
   const headFile = log.headFile()
   const snapshot = await storedPairs(log)
   try {
-    const checks = [new SchemaVerification(), new TextVerification(), new EntryVerification(readMeta(snapshot))]
+    const checks = [
+      new SchemaVerification(),
+      new TextVerification(),
+      new ErasureVerification(),
+      new EntryVerification(readMeta(snapshot)),
+    ]
     const progress = throttled(readHead(snapshot).size, onProgress)
     await verifyStored(snapshot, { checks, headFile, onlyEntries: true, progress: (done) => progress(done) })
     return headFile?.size

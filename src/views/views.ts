@@ -1,29 +1,11 @@
-import { rowFrom } from '../domain/aggregates.ts'
 import type { Row } from '../kernel/decider.ts'
 import type { Entry } from '../kernel/entry.ts'
 import { limits } from '../kernel/limits.ts'
 import { after, type Maybe } from '../kernel/maybe.ts'
-import { corrupt } from '../log/corrupt.ts'
 import type { Key, LogReader, Values } from '../log/log.ts'
+import { completedValue } from './completed-value.ts'
+import { type Loaded, notLoaded } from './loaded.ts'
 import { Recent } from './recent.ts'
-
-/**
- * Thrown when a decision reads a value that is not in memory. It is not an Error, because it is no failure: the missing
- * values are loaded, and the command is decided again.
- */
-export const notLoaded = Symbol('a value that is not loaded')
-
-/** What a decision may read: values that are in memory. Every method throws `notLoaded` and notes the key otherwise. */
-export interface Loaded {
-  entry(seq: number): Entry | undefined
-  row(stream: string): Row | undefined
-  object(digest: string): unknown
-  /**
-   * Unlike the others, this answers undefined for a row that is not in memory, so that a decision that reads many rows
-   * notes them all at once. The decision is void: the caller must check `isMissed` before it uses the decision.
-   */
-  state(key: string): unknown
-}
 
 /**
  * The published rows, sovereign state and objects, and entries. Recently used values stay in memory. Decisions read
@@ -41,6 +23,8 @@ export class Views {
   #missed: Key[] = []
   /** Counts publications. A value loaded before one may be out of date after it. */
   #published = 0
+  /** Counts publications that erased something. An entry or object that was loaded before one may have its text. */
+  #erasures = 0
   #holds = 0
 
   constructor(log: LogReader) {
@@ -143,21 +127,34 @@ export class Views {
     this.#trim()
   }
 
-  /** Takes over the changes of a durable batch. An object with a number in place of a text was erased. */
-  publish(rows: ReadonlyMap<string, Row>, state: ReadonlyMap<string, unknown>, objects = noObjects): void {
+  /**
+   * Takes over the changes of a durable batch, and forgets what it erased: an object with a number in place of a text,
+   * and the entries with these seqs.
+   */
+  publish(
+    rows: ReadonlyMap<string, Row>,
+    state: ReadonlyMap<string, unknown>,
+    objects: ReadonlyMap<string, unknown> = new Map(),
+    texts: ReadonlyMap<number, unknown> = new Map(),
+  ): void {
     this.#published += 1
     for (const [stream, row] of rows) this.#memory.row.set(stream, row)
     for (const [key, value] of state) this.#memory.state.set(key, value ?? absent)
-    for (const [digest, value] of objects) if (typeof value === 'number') this.#memory.object.delete(digest)
+    for (const seq of texts.keys()) this.#forget('entry', seq)
+    for (const [digest, value] of objects) if (typeof value === 'number') this.#forget('object', digest)
     this.#trim()
   }
 
   /** Forgets everything that another writer may have changed. */
   clear(): void {
     this.#published += 1
-    this.#memory.object.clear()
-    this.#memory.row.clear()
-    this.#memory.state.clear()
+    this.#erasures += 1
+    for (const recent of Object.values(this.#memory)) recent.clear()
+  }
+
+  #forget(view: 'entry' | 'object', key: number | string): void {
+    this.#erasures += 1
+    this.#memory[view].delete(key)
   }
 
   #memoryOf(view: Key['view']): Recent<unknown> | undefined {
@@ -180,12 +177,12 @@ export class Views {
   }
 
   #fetch(keys: readonly Key[]): Maybe<Values> {
-    const before = this.#published
+    const before = { erasures: this.#erasures, published: this.#published }
     return after(this.#log.load(keys), (values) => this.#complete(keys, values, before))
   }
 
   /** Some rows omit what is in an entry; the entries are loaded with one more load. */
-  #complete(keys: readonly Key[], values: Values, before: number): Maybe<Values> {
+  #complete(keys: readonly Key[], values: Values, before: Moment): Maybe<Values> {
     const entries = new Map<number, Entry | undefined>()
     const complete = () => {
       const missing: Key[] = []
@@ -206,15 +203,16 @@ export class Views {
 
   #keep(
     keys: readonly Key[],
-    { before, completed, values }: { before: number; completed: Values; values: Values },
+    { before, completed, values }: { before: Moment; completed: Values; values: Values },
   ): Values {
-    const isCurrent = this.#published === before
+    const isCurrent = this.#published === before.published
+    const isWhole = this.#erasures === before.erasures
     keys.forEach(({ key, view }, index) => {
       const value = completed[index]
       if (view === 'entry') {
-        if (value !== undefined) this.#memory.entry.set(key, value as Entry)
+        if (value !== undefined && isWhole) this.#memory.entry.set(key, value as Entry)
       } else if (view === 'object') {
-        this.#memory.object.set(key, value, String(values[index]).length)
+        if (isWhole) this.#memory.object.set(key, value, String(values[index]).length)
       } else if (isCurrent) this.#memoryOf(view)?.set(key as never, value ?? absent)
     })
     this.#trim()
@@ -227,23 +225,13 @@ export class Views {
   }
 }
 
-const noObjects: ReadonlyMap<string, unknown> = new Map()
-/** Rows of a scan stay out of memory: they would replace the rows in use. */
-const notKept = -1
-const absent: never = Symbol('a value that does not exist') as never
-
-/** The value as it is used. A row that needs an entry that is not loaded yet is incomplete; `missing` then names it. */
-function completedValue(
-  key: Key,
-  value: unknown,
-  entryAt: (seq: number) => Entry | undefined,
-  missing: readonly Key[],
-): unknown {
-  if (value === undefined) return undefined
-  if (key.view === 'object') return JSON.parse(value as string)
-  if (key.view !== 'row') return value
-  const before = missing.length
-  const row = rowFrom(key.key, value as Row, entryAt)
-  if (row !== undefined || missing.length > before) return row
-  throw corrupt(`the row of ${key.key} names an entry of another stream`, { check: 'rows', stream: key.key })
+/** How many publications there were when values were loaded. */
+interface Moment {
+  erasures: number
+  published: number
 }
+
+/** Rows of a scan stay out of memory: they would replace the rows in use. */
+const notKept: Moment = { erasures: -1, published: -1 }
+
+const absent: never = Symbol('a value that does not exist') as never

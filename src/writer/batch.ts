@@ -4,8 +4,8 @@ import type { Decision, Refusal } from '../kernel/decider.ts'
 import type { Entry } from '../kernel/entry.ts'
 import { limits } from '../kernel/limits.ts'
 import type { Appended } from '../log/log.ts'
+import { notLoaded } from '../views/loaded.ts'
 import type { Receipts } from '../views/receipts.ts'
-import { notLoaded } from '../views/views.ts'
 import { type DecisionParts, decisionOn, isContention } from './decision.ts'
 import { recordOfWaiting } from './gave-up.ts'
 import type { Plan } from './plan.ts'
@@ -165,7 +165,7 @@ export class Batch {
     }
   }
 
-  #accept(item: Item, { changes, events, objects, refusal }: Extract<Decision, { kind: 'append' }>): void {
+  #accept(item: Item, { changes, events, objects, refusal, rows }: Extract<Decision, { kind: 'append' }>): void {
     const { plan } = this.#parts
     let entries: Entry[]
     try {
@@ -177,7 +177,7 @@ export class Batch {
       return
     }
     const { notes } = item
-    if (changes !== undefined || notes !== undefined || objects !== undefined) plan.addWith({ changes, notes, objects })
+    plan.addWith({ changes, notes, objects, rows })
     plan.remember(item, entries)
     if (refusal === undefined) this.#resolve(item, { entries, replayed: false })
     else this.#reject(item, errorOf(refusal))

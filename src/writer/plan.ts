@@ -1,4 +1,5 @@
 import { erasedBy, evolveRow, storedRow } from '../domain/aggregates.ts'
+import { textsErasedBy } from '../domain/erasure/selection.ts'
 import { refusedAsSealed } from '../domain/log/seal.ts'
 import { ledgerStream } from '../domain/log/stream.ts'
 import { pinsInForce, policyStream } from '../domain/policy/state.ts'
@@ -9,9 +10,11 @@ import { isApart } from '../kernel/entry-time.ts'
 import { eventIdOf, type RecordedActor } from '../kernel/ids.ts'
 import { limits } from '../kernel/limits.ts'
 import type { TraceContext } from '../kernel/trace.ts'
+import type { ErasedWrite } from '../log/erased.ts'
 import { keyedDigest } from '../log/keyed-digest.ts'
-import { type ErasedWrite, type Log, type Recorded, tokenOffset, type ViewWrite } from '../log/log.ts'
-import type { Loaded } from '../views/views.ts'
+import { type Log, type Recorded, tokenOffset, type ViewWrite } from '../log/log.ts'
+import type { Loaded } from '../views/loaded.ts'
+import { continuedRow } from './continued-row.ts'
 import { sha256Hex } from './core.ts'
 import { lengthOf, recordedOf } from './recorded.ts'
 
@@ -43,6 +46,8 @@ interface With {
   changes?: StateChanges | undefined
   notes?: readonly number[] | undefined
   objects?: Objects | undefined
+  /** Rows that were derived again up to some entry, without the texts that this command erases. */
+  rows?: ReadonlyMap<string, Row> | undefined
 }
 
 /**
@@ -56,6 +61,8 @@ export class Plan {
   readonly state = new Map<string, unknown>()
   /** The objects that the batch stores, and those that it erases, with the seq of the entry that records it. */
   readonly objects = new Map<string, string | number>()
+  /** The free texts of earlier entries that the batch erases: their paths, by the seq of the entry. */
+  readonly texts = new Map<number, readonly string[]>()
   /** Notes of stored objects that this batch's entries name. */
   readonly notes: number[] = []
   readonly #requests = new Map<string, readonly Entry[]>()
@@ -149,6 +156,7 @@ export class Plan {
     for (const each of recorded) {
       this.#bytes += lengthOf(each)
       for (const digest of erasedBy(each.entry)) this.objects.set(digest, each.entry.seq)
+      for (const { paths, seq } of textsErasedBy(each.entry)) this.#eraseTexts(seq, paths)
     }
     this.recorded.push(...recorded)
     for (const [stream, row] of changed) this.rows.set(stream, row)
@@ -158,19 +166,20 @@ export class Plan {
 
   /**
    * Adds the data that goes with a command's events: rows of sovereign state, the objects that the events name, and
-   * the notes to remove.
+   * the notes to remove; and the rows that the command derives again.
    */
-  addWith({ changes, notes, objects }: With): void {
+  addWith({ changes, notes, objects, rows }: With): void {
     if (changes !== undefined) {
       for (const [key, row] of changes) this.state.set(key, row)
-      this.#bytes += changes.size * stateRowBytes
+      // About as many bytes as a row of sovereign state has.
+      this.#bytes += changes.size * 400
     }
     if (notes !== undefined) this.notes.push(...notes)
-    if (objects === undefined) return
-    for (const [digest, text] of objects) {
+    for (const [digest, text] of objects ?? []) {
       this.objects.set(digest, text)
       this.#bytes += text.length
     }
+    for (const [stream, row] of rows ?? []) this.rows.set(stream, continuedRow(row, this.row(stream), this))
   }
 
   /** Everything that is derived from the batch's entries or goes with them, as writes. */
@@ -181,8 +190,14 @@ export class Plan {
     for (const [key, value] of this.objects) {
       writes.push(typeof value === 'number' ? { view: 'erased', key, value } : { view: 'object', key, value })
     }
+    for (const [key, value] of this.texts) writes.push({ view: 'texts', key, value })
     for (const key of this.notes) writes.push({ view: 'note', key })
     return writes
+  }
+
+  #eraseTexts(seq: number, paths: readonly string[]): void {
+    this.texts.set(seq, [...(this.texts.get(seq) ?? []), ...paths])
+    this.#bytes += limits.entryBytes
   }
 
   #followWallClock(): void {
@@ -229,22 +244,3 @@ export function planAfter(
   }
   return new Plan(facts, ground)
 }
-
-/**
- * What batches are decided on: the batch that is being written, if there is one, and then the published state. It asks
- * for that batch at each read. A plan that kept the one before it would keep all of them.
- */
-export function groundOf(before: () => Plan | undefined, published: Loaded): Loaded {
-  return {
-    row: (stream) => before()?.rows.get(stream) ?? published.row(stream),
-    state: (key) => {
-      const state = before()?.state
-      return state?.has(key) ? state.get(key) : published.state(key)
-    },
-    object: (digest) => published.object(digest),
-    entry: (seq) => before()?.ownEntry(seq) ?? published.entry(seq),
-  }
-}
-
-/** The approximate size of a row of sovereign state, in bytes. */
-const stateRowBytes = 400

@@ -3,11 +3,12 @@ import { isoTime, type Now } from '../kernel/clock.ts'
 import type { Entry } from '../kernel/entry.ts'
 import { limits } from '../kernel/limits.ts'
 import type { Appended, Cursors, Log } from '../log/log.ts'
+import type { Loaded } from '../views/loaded.ts'
 import type { Receipts } from '../views/receipts.ts'
-import type { Loaded } from '../views/views.ts'
 import { Batch, batchMax, type DecidedBatch } from './batch.ts'
 import { type DecisionParts, declaredBy } from './decision.ts'
-import { groundOf, type Plan, planAfter } from './plan.ts'
+import { groundOf } from './ground.ts'
+import { type Plan, planAfter } from './plan.ts'
 import { RefusalMemory } from './refusals.ts'
 import type { Answer, Outcome, Step, Submission } from './submission.ts'
 import { Tally } from './tally.ts'
@@ -150,7 +151,7 @@ export class Sequencer {
     if ((await appended)?.outcome === 'moved') return this.#decideAgain(plan.firstSeq)
     // The entries are durable from here on. A crash can only lose answers.
     this.#decided.shift()
-    this.#parts.views.publish(plan.rows, plan.state, plan.objects)
+    this.#parts.views.publish(plan.rows, plan.state, plan.objects, plan.texts)
     if (plan.recorded.length > 0) this.#parts.published(plan.recorded.map(({ entry }) => entry))
     this.waiters.keep(lines)
     for (const { tell } of answers) tell()

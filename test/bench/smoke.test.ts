@@ -29,6 +29,7 @@ bench('runs every bench to its end, each asserting its own outcome', () => {
     'beside',
     'command',
     'million',
+    'policy-replay',
     'promote',
     'runs',
     'runs-million',

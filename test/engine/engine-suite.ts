@@ -1,6 +1,8 @@
 import type { Test } from 'uvu'
 import { equal, is, ok } from 'uvu/assert'
 import type { Entry } from '../../src/kernel/entry.ts'
+import type { ErasedWrite } from '../../src/log/erased.ts'
+import type { StoredEntry } from '../../src/log/free-texts.ts'
 import { leafHashOfText } from '../../src/log/leaf.ts'
 import type { Key, Log, Recorded, ViewWrite } from '../../src/log/log.ts'
 import { sha256 } from '../../src/log/sha256.ts'
@@ -257,6 +259,61 @@ export function addEngineCases(suite: Test, engine: EngineUnderTest): void {
       .then(() => log.load([{ view: 'object', key: digests[0] ?? '' }]))
       .catch((thrown: { code?: string }) => thrown)
     is((error as { code?: string }).code, 'LEDGER_CORRUPT')
+  })
+
+  on('free texts are erased by the appends that say so, and what is hashed stays', async (log) => {
+    const told = (entry: Entry, text: string): Entry => {
+      const data = {
+        action_type: 'system',
+        notes: `${text}\n"notes" \u0000 \u2028`,
+        outcome: 'success',
+        outcome_reason: text,
+      }
+      return { ...entry, data, type: 'audit.recorded' }
+    }
+    const [first, ...others] = sampleEntries(7)
+    ok(first)
+    const entries = [first, ...others.map((entry) => told(entry, `what ${entry.seq} said`))]
+    await appendAll(log, entries.slice(0, 4))
+    await appendAll(log, entries.slice(4, 5))
+    const stored = (key: number): Key => ({ view: 'stored', key })
+    const before = await log.load([1, 2, 3, 4].map(stored))
+    const root = await rootOf(log, 5)
+    const [reason, notes] = ['/data/outcome_reason', '/data/notes']
+    const erase = (at: number, erased: [number, string[]][]) => {
+      const writes = erased.map(([key, value]): ErasedWrite => ({ view: 'texts', key, value }))
+      return log.append({ size: at }, entries.slice(at, at + 1).map(recorded), writes, {})
+    }
+    // The second append is prepared before the first one is durable.
+    const answers = await Promise.all([
+      erase(5, [
+        [1, [notes]],
+        [4, [notes, reason]],
+      ]),
+      erase(6, [
+        [1, [reason]],
+        [2, [notes]],
+      ]),
+    ])
+    equal(answers, [{ outcome: 'done' }, { outcome: 'done' }])
+    const left = new Map([
+      [1, []],
+      [2, [reason]],
+      [3, [notes, reason]],
+      [4, []],
+    ] as [number, string[]][])
+    for (const [seq, each] of (await log.load([1, 2, 3, 4].map(stored))).entries()) {
+      const [was, is] = [before[seq], each] as StoredEntry[]
+      const kept = left.get(seq + 1) ?? []
+      const texts = was?.texts?.map((held) => (kept.includes(held.path) ? held : { path: held.path }))
+      equal(is, { text: was?.text, texts })
+    }
+    equal(await rootOf(log, 5), root)
+    const [one, two] = (await log.load([1, 2].map((key): Key => ({ view: 'entry', key })))) as Entry[]
+    equal(
+      [one?.data.notes, one?.data.outcome_reason, two?.data.outcome_reason],
+      ['[erased]', '[erased]', 'what 2 said'],
+    )
   })
 
   on('the largest batch is written whole', async (log) => {

@@ -54,6 +54,9 @@ const newToken = (id: string) => {
   return { ...of, actor: becca, idempotency_key: `key-${id}` }
 }
 
+/** A selection of free texts. */
+const selected = { actor_id: 'agent-1', case_id: 'CASE-17', fields: ['/data/notes'], run_id: 'run_main_1' }
+
 /** A running run of the caller, to act on. */
 async function running(id: string, { api }: { api: Api }): Promise<string> {
   const run_id = runId(id)
@@ -144,7 +147,10 @@ export const fullInputs: Readonly<Record<string, readonly Make[]>> = {
       sha256: (await api.config.check()).sha256,
     }),
   ],
-  'erasures.approve': [(id) => ({ ...asked(id), actor: becca, digests: ['a'.repeat(64)], reason: 'secret_leaked' })],
+  'erasures.approve': [
+    (id) => ({ ...asked(id), actor: becca, digests: ['a'.repeat(64)], reason: 'secret_leaked' }),
+    (id) => ({ ...asked(id), actor: becca, reason: 'secret_leaked', texts: { ...selected, to: 1 } }),
+  ],
   'erasures.erase': [
     () => ({
       actor: becca,
@@ -152,7 +158,9 @@ export const fullInputs: Readonly<Record<string, readonly Make[]>> = {
       digests: ['a'.repeat(64)],
       reason: 'secret_leaked',
     }),
+    () => ({ actor: becca, approval_id: 'era_0123456789abcdefghijk', texts: true }),
   ],
+  'erasures.preview': [() => ({ texts: selected })],
   'exports.approve': [
     ...[{ run_id: 'run_main_1' }, { case_id: 'CASE-17' }, { lock: 'guard' }].map((select) => (id: string) => {
       const bound = { bundle_kind: 'other', redaction, select }

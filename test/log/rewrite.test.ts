@@ -10,7 +10,7 @@ const rewriting = suite('writing the files of a database again')
 const digest = 'ab'.repeat(32)
 const key = objectKey(digest, 0)
 const [text, mark] = [Buffer.from('a text that is not compressed'), Buffer.of(0xff)]
-const isKept = (value: Uint8Array) => value[0] === 0xff
+const isKept = (_: Uint8Array, value: Uint8Array) => value[0] === 0xff
 
 /** A database whose only table has a text and what took its place. */
 async function inOneTable() {

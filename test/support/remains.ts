@@ -18,7 +18,7 @@ export async function remainsOf(root: string, text: string): Promise<string[]> {
     if (bytes.includes(text)) found.add(path)
     if (!name.endsWith('.ldb')) continue
     const table = { at: (from: number, to: number) => bytes.subarray(from, to), length: bytes.length }
-    for (const value of valuesIn(table, () => true)) if (value.includes(text)) found.add(path)
+    for (const [, value] of valuesIn(table, () => true)) if (value.includes(text)) found.add(path)
   }
   const { ledger } = layoutOf(root)
   if (!existsSync(ledger)) return [...found]

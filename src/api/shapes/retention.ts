@@ -1,7 +1,7 @@
 import * as z from 'zod'
 import { holdForms, liftSchema, sweepSchema } from '../../domain/erasure/commands.ts'
 import { erasureEventSchemas } from '../../domain/erasure/events.ts'
-import { erasableKinds, retentionClassName } from '../../kernel/retention.ts'
+import { retainedKinds, retentionClassName } from '../../kernel/retention.ts'
 import { hints } from '../hints.ts'
 import { files, seq, time } from './basics.ts'
 
@@ -32,7 +32,7 @@ const seconds = z.int().min(0)
 const count = z.int().min(0)
 const shownClass = z.strictObject({
   class: retentionClassName,
-  covers: z.array(z.enum(erasableKinds)),
+  covers: z.array(z.enum(retainedKinds)),
   delete_after_s: seconds,
 })
 export const shown = z.strictObject({

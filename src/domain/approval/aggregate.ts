@@ -10,7 +10,7 @@ const approvalRow = rowsOn('export_bundle', { from: 'approval_id' })
 /** Approvals of exports, each with its own stream. */
 export const approvalAggregate = defineAggregate({
   commands: ['approval'],
-  streams: { [approvalStream]: stream({ evolve }) },
+  streams: { [approvalStream]: stream({ evolve, keepsTexts: 'row' }) },
   events: approvalEventSchemas,
   rendering: {
     'approval.given': approvalRow('export.approve', 'allow', 'info'),

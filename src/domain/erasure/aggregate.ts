@@ -2,7 +2,7 @@ import { defineAggregate, stream } from '../../kernel/aggregate.ts'
 import { rowsOn } from '../../kernel/rendering.ts'
 import { decide, reads } from './decide.ts'
 import { erasureEventSchemas } from './events.ts'
-import { erasureStream, evolveErasure, evolveHolds, retentionStream } from './state.ts'
+import { erasureStream, evolveErasure, evolveHolds, retentionStream, textsStream } from './state.ts'
 
 const textRow = rowsOn('system', 'texts')
 const holdRow = rowsOn('system', { from: 'hold_id' })
@@ -13,6 +13,8 @@ export const erasureAggregate = defineAggregate({
   streams: {
     [erasureStream]: stream({ evolve: evolveErasure }),
     [retentionStream]: stream({ evolve: evolveHolds }),
+    // Only the seq of its last entry counts.
+    [textsStream]: stream({ evolve: () => null }),
   },
   events: erasureEventSchemas,
   rendering: {
@@ -24,9 +26,11 @@ export const erasureAggregate = defineAggregate({
       target: { target_type: 'system', name: 'texts', operation: { from: 'command' } },
       outcome_reason: ['rule_id'],
     },
+    'erasure.used': textRow('erasure.use', 'success', 'info'),
     'object.erased': textRow('object.erase', 'success', 'warn', 'reason'),
     'retention.held': holdRow('retention.hold', 'success', 'info', 'reason'),
     'retention.lifted': holdRow('retention.lift', 'success', 'warn'),
+    'text.erased': textRow('text.erase', 'success', 'warn', 'reason'),
   },
   reads,
   decide,

@@ -1,26 +1,47 @@
 import * as z from 'zod'
-import type { Command } from '../../kernel/decider.ts'
+import type { Command, Row } from '../../kernel/decider.ts'
 import { actorSchema, requestKeySchema } from '../../kernel/ids.ts'
 import { limits } from '../../kernel/limits.ts'
 import {
+  type ErasedTexts,
   type Erasure,
   type ErasureEventData,
   erasureApprovalId,
-  erasureSchema,
+  erasureForms,
   type Held,
   heldForms,
   holdIdSchema,
   holdReasons,
+  textSelectionSchema,
 } from './events.ts'
 
-export const approveErasureSchema = erasureSchema.extend({
+const approval = z.strictObject({
   actor: actorSchema.optional(),
   /** A duration, so that a repeated request has the same content. Without it the approval does not expire. */
   expires_in_s: z.int().min(1).max(limits.tokenSecondsMax).optional(),
   idempotency_key: requestKeySchema.optional(),
 })
 
-export const eraseSchema = erasureSchema.extend({ actor: actorSchema.optional(), approval_id: erasureApprovalId })
+/** A selection as a caller states it: of all entries, if nothing else is said. */
+const { from, to } = textSelectionSchema.shape
+const asked = textSelectionSchema.extend({ from: from.default(0), to: to.optional() })
+export type AskedTexts = z.output<typeof asked>
+
+/** The forms of an approval, by what may be erased. */
+export const approvalForms = {
+  digests: approval.extend(erasureForms.digests.shape),
+  texts: approval.extend({ ...erasureForms.texts.shape, texts: asked }),
+} as const
+
+const erase = z.strictObject({ actor: actorSchema.optional(), approval_id: erasureApprovalId })
+
+/** The forms of an erasure: objects are named again, and the texts are those that the approval selects. */
+export const eraseForms = {
+  digests: erase.extend(erasureForms.digests.shape),
+  texts: erase.extend({ texts: z.literal(true) }),
+} as const
+
+export const previewSchema = z.strictObject({ texts: asked })
 
 const hold = z.strictObject({
   actor: actorSchema.optional(),
@@ -50,18 +71,36 @@ export interface Found {
   retention_seq: number | null
 }
 
+/** What was found out about free texts before the command was queued. */
+export interface FoundTexts extends Pick<Found, 'held' | 'retention_seq'> {
+  /** The rows that hold some of the texts, derived again without them. The entries since then are added. */
+  rows: ReadonlyMap<string, Row>
+  texts: readonly ErasedTexts[]
+  /** The last entry that erased texts and was considered; null if there was none. */
+  texts_seq: number | null
+}
+
 interface ApproveErasure extends Command {
   type: 'erasure.approve'
   approval_id: string
   erasure: Erasure
   expires_in_s?: number | undefined
+  /** How many free texts there are, and the seq of the first entry that is too much for one erasure. */
+  found?: { count: number; next: number | undefined } | undefined
 }
 
 interface Erase extends Command {
   type: 'erasure.erase'
   approval_id: string
-  erasure: Erasure
+  erasure: Extract<Erasure, { digests: unknown }>
   found: Found
+}
+
+/** Erases the free texts that an approval names. */
+interface EraseTexts extends Command {
+  type: 'erasure.erase_texts'
+  approval_id: string
+  found: FoundTexts
 }
 
 /** Erases what a class of retention no longer keeps. */
@@ -72,6 +111,14 @@ interface EraseDue extends Command {
   config_sha256: string | undefined
   digests: readonly string[]
   found: Found
+}
+
+/** The same for free texts. */
+interface EraseDueTexts extends Command {
+  type: 'retention.erase_texts'
+  class: string
+  config_sha256: string | undefined
+  found: FoundTexts
 }
 
 /** Asks only whether the caller may sweep. */
@@ -88,4 +135,4 @@ interface Lift extends Command, ErasureEventData<'retention.lifted'> {
   type: 'retention.lift'
 }
 
-export type ErasureCommand = ApproveErasure | AskToSweep | Erase | EraseDue | Hold | Lift
+export type ErasureCommand = ApproveErasure | AskToSweep | Erase | EraseDue | EraseDueTexts | EraseTexts | Hold | Lift

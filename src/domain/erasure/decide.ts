@@ -4,30 +4,38 @@ import { isoTime } from '../../kernel/clock.ts'
 import { isOperator } from '../../kernel/config.ts'
 import { type Context, type Decision, type LoadedRows, type Refusal, refuse } from '../../kernel/decider.ts'
 import { limits } from '../../kernel/limits.ts'
-import { isSamePerson } from '../approval/judge.ts'
 import { loadedConfig } from '../log/configuration.ts'
 import { ledgerStream } from '../log/stream.ts'
-import type { ErasureCommand, Found } from './commands.ts'
+import type { ErasureCommand, Found, FoundTexts } from './commands.ts'
+import { decideDueTexts, decideTexts } from './decide-texts.ts'
 import type { ErasureEvent } from './events.ts'
-import { type ErasureState, erasureIn, erasureStream, holdsIn, retentionStream, streamOfErasure } from './state.ts'
+import { brokenRule, denied, holdOn, nothingLeft, otherConfig } from './rules.ts'
+import { erasureIn, erasureStream, holdsIn, retentionStream, streamOfErasure, textsStream } from './state.ts'
 
 type Of<Type extends ErasureCommand['type']> = Extract<ErasureCommand, { type: Type }>
 
 export function reads(command: ErasureCommand): readonly string[] {
   const own = 'approval_id' in command ? [streamOfErasure(command.approval_id)] : []
-  return [...own, erasureStream, ledgerStream, retentionStream]
+  const changed = rowsIn(command).keys()
+  return [...own, ...changed, erasureStream, ledgerStream, retentionStream, textsStream]
+}
+
+function rowsIn(command: ErasureCommand): FoundTexts['rows'] {
+  const isOfTexts = command.type === 'erasure.erase_texts' || command.type === 'retention.erase_texts'
+  return isOfTexts ? command.found.rows : new Map()
 }
 
 /**
  * Refusals, in order: ERASURE_DENIED (the actor is neither release authority nor operator), recorded. Then for an
- * approval: ERASURE_DENIED (not a human), recorded; CLOCK_AHEAD. For an erasure: ERASURE_DENIED (a rule about the
- * approval is broken), recorded; OBJECT_IN_USE; LEGAL_HOLD. For a hold: LIMIT_EXCEEDED; for its end: NOT_FOUND. An
- * erasure that its approval was used for is answered with the entry that records it.
+ * approval: ERASURE_DENIED (not a human), recorded; NOT_FOUND, LIMIT_EXCEEDED (no text, or too many); CLOCK_AHEAD. For an erasure: ERASURE_DENIED (a rule about the
+ * approval is broken), recorded; NOT_FOUND (no text is left); OBJECT_IN_USE; LEGAL_HOLD. For a hold: LIMIT_EXCEEDED; for
+ * its end: NOT_FOUND. An erasure that its approval was used for is answered with the entry that records it.
  */
 export function decide(command: ErasureCommand, context: Context, rows: LoadedRows): Decision<ErasureEvent> {
   const { actor, config } = context
   // What is due was asked for by the ledger itself, in the name of the configuration in force.
-  if (command.type !== 'retention.erase' && !isOperator(config, actor.actor_id)) {
+  const isDue = command.type === 'retention.erase' || command.type === 'retention.erase_texts'
+  if (!isDue && !isOperator(config, actor.actor_id)) {
     const may = `only ${config.release_authority} or an operator may`
     return denied(command, 'operator', `${actor.actor_id} may not erase or hold texts: ${may}`)
   }
@@ -36,8 +44,12 @@ export function decide(command: ErasureCommand, context: Context, rows: LoadedRo
       return decideApproval(command, context, rows)
     case 'erasure.erase':
       return decideErasure(command, context, rows)
+    case 'erasure.erase_texts':
+      return decideTexts(command, context, rows)
     case 'retention.erase':
       return decideDue(command, context, rows)
+    case 'retention.erase_texts':
+      return decideDueTexts(command, context, rows)
     case 'retention.sweep':
       return { kind: 'append', events: [] }
     case 'retention.hold': {
@@ -61,10 +73,15 @@ function decideApproval(
   { actor, now, time }: Context,
   rows: LoadedRows,
 ): Decision<ErasureEvent> {
-  const { approval_id, erasure, expires_in_s } = command
+  const { approval_id, erasure, expires_in_s, found } = command
   const stream = streamOfErasure(approval_id)
   invariant(erasureIn(rows.get(stream)) === undefined, 'a new approval has a new id')
   if (actor.actor_type !== 'human') return denied(command, 'human', `${actor.actor_id} is not a human`)
+  if (found?.count === 0) return nothingLeft()
+  if (found?.next !== undefined) {
+    const message = `one erasure removes at most ${limits.erasedTextsMax} texts; those before entry ${found.next} are few enough`
+    return refuse('LIMIT_EXCEEDED', message, { to: found.next })
+  }
   const expires_at = expires_in_s === undefined ? null : isoTime(now.wall_ms + expires_in_s * 1000)
   if (expires_at !== null && expires_at <= time) {
     const message = `the time of entries is ${time}, ahead of the wall clock, so the approval would have expired already`
@@ -89,27 +106,9 @@ function decideErasure(command: Of<'erasure.erase'>, context: Context, rows: Loa
   return { kind: 'append', events: [{ type: 'object.erased', stream, data }] }
 }
 
-/** The first rule about an approval that the erasure breaks. */
-function brokenRule(
-  approval: ErasureState | undefined,
-  isBound: boolean,
-  { actor, config, time }: Context,
-): string | undefined {
-  if (approval === undefined) return 'approval/known'
-  const { actor: approver, expires_at, used } = approval
-  if (used !== null) return 'approval/unused'
-  // After a reset of the clock, an approval can lie in the future. How long it should still last is not known.
-  if (expires_at !== null && (time >= expires_at || time < approval.time)) return 'approval/unexpired'
-  if (!isBound) return 'approval/erasure'
-  if (isSamePerson(approver, actor)) return 'approval/not_self'
-  if (!isOperator(config, approver.actor_id)) return 'approval/operator'
-  return undefined
-}
-
 function decideDue(command: Of<'retention.erase'>, context: Context, rows: LoadedRows): Decision<ErasureEvent> {
   const { class: name, config_sha256, digests, found } = command
-  if (config_sha256 !== context.config_sha256)
-    return refuse('OBJECT_IN_USE', 'another configuration is in force now', { for: 'retention' })
+  if (config_sha256 !== context.config_sha256) return otherConfig()
   const obstacle = obstacleTo(found, digests, rows)
   if (obstacle !== undefined) return obstacle
   const data = { approval_id: null, class: name, digests: [...digests], reason: 'retention_expired' as const }
@@ -117,23 +116,16 @@ function decideDue(command: Of<'retention.erase'>, context: Context, rows: Loade
 }
 
 /** Why objects may not be erased now, by what was found before and by the rows of this moment. */
-function obstacleTo({ held, needed, retention_seq }: Found, digests: readonly string[], rows: LoadedRows) {
+function obstacleTo(found: Found, digests: readonly string[], rows: LoadedRows): Refusal | undefined {
+  const { needed } = found
   if (needed !== null) return inUse(needed.digest, needed.for)
   const inForce = loadedConfig(rows.get(ledgerStream))?.sha256
   if (inForce !== undefined && digests.includes(inForce)) return inUse(inForce, 'in_force')
-  if (held !== null)
-    return refuse('LEGAL_HOLD', `the legal hold ${held} covers what would be erased`, { hold_id: held })
-  if ((rows.get(retentionStream)?.last_seq ?? null) === retention_seq) return undefined
-  return refuse('LEGAL_HOLD', 'a legal hold was set or lifted while the request was examined; repeat the request')
+  return holdOn(found, rows)
 }
 
 function inUse(digest: string, use: string): Refusal {
   return refuse('OBJECT_IN_USE', `the ledger still needs the object ${digest}: ${use}`, { digest, for: use })
-}
-
-function denied({ type }: ErasureCommand, rule_id: string, message: string): Refusal {
-  const data = { code: 'ERASURE_DENIED', command: type, message, rule_id }
-  return refuse('ERASURE_DENIED', message, { rule_id }, { type: 'erasure.refused', stream: erasureStream, data })
 }
 
 function isSame(one: object, other: object): boolean {

@@ -9,6 +9,9 @@ export const erasureStream = 'erasure'
 /** The stream of one approval. */
 export const streamOfErasure = (approvalId: string) => `${erasureStream}/${approvalId}`
 
+/** The stream of everything that was erased of the free texts of entries. */
+export const textsStream = 'texts'
+
 /** The stream of all legal holds. */
 export const retentionStream = 'retention'
 
@@ -25,8 +28,8 @@ export function evolveErasure(state: ErasureState | null | undefined, entry: Ent
     const { actor, time } = entry
     return { ...(entry.data as ErasureEventData<'erasure.approved'>), actor, time, used: null }
   }
-  if (state === undefined || state === null || entry.type !== 'object.erased') return state ?? null
-  return { ...state, used: entry.seq }
+  const isUse = entry.type === 'object.erased' || entry.type === 'erasure.used'
+  return state && isUse ? { ...state, used: entry.seq } : (state ?? null)
 }
 
 /** The state of an approval's row; undefined if there is no such approval. */

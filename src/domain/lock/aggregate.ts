@@ -5,6 +5,7 @@ import { lockEventSchemas } from './events.ts'
 import { evolve } from './state.ts'
 import { fromStored, toStored } from './stored.ts'
 
+const lockStream = stream({ evolve, toStored, fromStored, keepsTexts: 'entry' })
 const lockRow = rowsOn('lock', { from: 'name', otherwise: 'unknown' })
 
 /**
@@ -13,7 +14,7 @@ const lockRow = rowsOn('lock', { from: 'name', otherwise: 'unknown' })
  */
 export const lockAggregate = defineAggregate({
   commands: ['lock'],
-  streams: { lock: stream({ evolve, toStored, fromStored }), path: stream({ evolve, toStored, fromStored }) },
+  streams: { lock: lockStream, path: lockStream },
   events: lockEventSchemas,
   rendering: {
     'lock.acquired': lockRow('lock.acquire', 'success', 'info', 'lock_reason'),

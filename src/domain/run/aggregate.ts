@@ -31,7 +31,7 @@ export const runAggregate = defineAggregate({
   commands: ['run'],
   streams: {
     retry: stream({ evolve: evolveRetry }),
-    run: stream({ evolve }),
+    run: stream({ evolve, keepsTexts: 'row' }),
     workflow: stream({ evolve: evolveWorkflow }),
   },
   events: runEventSchemas,

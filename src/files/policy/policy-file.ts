@@ -41,7 +41,10 @@ export function readPolicy(
  * Parses a policy file as YAML 1.2. These are rejected, with the line: an encoding other than UTF-8, an empty file, a
  * Git conflict, a file wrapped in a shell's here-string, invalid YAML, duplicate keys, several documents, aliases, tags.
  */
-function readPolicyFile({ bytes, file }: PolicyFile): { document: PolicyDocument } | { problems: PolicyProblem[] } {
+export function readPolicyFile({
+  bytes,
+  file,
+}: PolicyFile): { document: PolicyDocument } | { problems: PolicyProblem[] } {
   const content = contentOf(bytes)
   if (!content.ok) return { problems: [{ file, line: 1, message: content.message }] }
   const conflict = conflictLine(content.text)

@@ -1,8 +1,10 @@
+import { textsErasedBy } from '../../domain/erasure/selection.ts'
 import type { LockEventData } from '../../domain/lock/events.ts'
-import { endedFile, lockedFile, type ReadRunLock } from '../../domain/lock/run-lock-file.ts'
+import { endedFile, lockedFile, type ReadRunLock, type RunLock } from '../../domain/lock/run-lock-file.ts'
 import { LockstepError } from '../../errors.ts'
 import type { Config } from '../../kernel/config.ts'
 import type { Entry } from '../../kernel/entry.ts'
+import { erasedText } from '../../kernel/free-text.ts'
 import { type Log, seqOfToken } from '../../log/log.ts'
 import { entryAt } from '../../log/tiles.ts'
 import type { Reactor } from '../reactor.ts'
@@ -15,8 +17,11 @@ export function runLockReactor(log: Log, root: string, settings: () => Config): 
   const handled = new Set(['lock.acquired', 'lock.broken', 'lock.file_restored', 'lock.released'])
   return {
     name: 'run_lock',
-    concerns: ({ stream, type }) => stream.startsWith('lock/project:') && handled.has(type),
+    concerns: ({ stream, type }) => {
+      return type === 'text.erased' || (stream.startsWith('lock/project:') && handled.has(type))
+    },
     handle: async (entry) => {
+      if (entry.type === 'text.erased') return eraseReasons(entry, { log, root, settings })
       const { previous_token, token = previous_token } = entry.data
       const seq = entry.type === 'lock.acquired' ? entry.seq : seqOfToken(log.meta, Number(token))
       const grant = (await entryAt(log, seq))?.data as GrantData | undefined
@@ -30,6 +35,23 @@ export function runLockReactor(log: Log, root: string, settings: () => Config): 
         : writeReleased(path, grant, { end: entry, authority: config.release_authority })
     },
   }
+}
+
+/** Removes reasons that were erased from the files that still have them. A file that was edited by hand is left alone. */
+async function eraseReasons(
+  erasure: Entry,
+  { log, root, settings }: { log: Log; root: string; settings: () => Config },
+): Promise<'done'> {
+  for (const { paths, seq } of textsErasedBy(erasure)) {
+    const entry = paths.includes('/data/lock_reason') ? await entryAt(log, seq) : undefined
+    const grant = entry?.data as GrantData | undefined
+    if (grant?.run_id === undefined) continue
+    const path = runLockPath(root, settings(), grant.run_id)
+    const content = readable(path)?.content
+    if (content === undefined || content.lock_reason === erasedText || !isOf(content, grant)) continue
+    await writeRunLock(path, { ...content, lock_reason: erasedText } as RunLock)
+  }
+  return 'done'
 }
 
 async function writeLocked(path: string, grant: GrantData): Promise<'done' | 'left'> {

@@ -12,6 +12,7 @@ import {
 import { LockstepError, systemCodeOf } from '../../errors.ts'
 import { canonicalText, type Json } from '../../kernel/canonical.ts'
 import type { Config } from '../../kernel/config.ts'
+import { erasedText } from '../../kernel/free-text.ts'
 import { limits } from '../../kernel/limits.ts'
 
 /** A RUN_LOCK.json file that was found. `content` is undefined if it cannot be parsed. */
@@ -66,9 +67,11 @@ export function isRunLockPath(path: string, root: string, config: Config): boole
   return basename(path) === runLockFileName && runsDirectories(root, config).includes(dirname(dirname(path)))
 }
 
-/** Whether both have the same members, in any order. */
-export function isSameRunLock(left: ReadRunLock, right: RunLock): boolean {
-  return canonicalText(left as Json) === canonicalText(right as Json)
+/** Whether a file has the members that the ledger gives it, in any order. It may still have a reason that was erased. */
+export function isSameRunLock(found: ReadRunLock, expected: RunLock): boolean {
+  const isErased = expected.lock_reason === erasedText
+  const read = isErased ? { ...found, lock_reason: erasedText } : found
+  return canonicalText(read as Json) === canonicalText(expected as Json)
 }
 
 /** Errors: FILE_DENIED, FILE_READ_ONLY, DISK_FULL, FILE_FAILED. */

@@ -3,13 +3,13 @@ import type { Entry } from '../../kernel/entry.ts'
 import { formatVersion } from '../../kernel/format.ts'
 import { rootOf } from '../../merkle/frontier.ts'
 import { emptyTree, type TileReader } from '../../merkle/tiles.ts'
+import type { Erased, ErasedWrite } from '../erased.ts'
 import type { StoredEntry } from '../free-texts.ts'
 import type { Holding } from '../holding.ts'
 import { newDigestKey } from '../keyed-digest.ts'
 import type {
   Appended,
   Cursors,
-  ErasedWrite,
   Key,
   Log,
   Meta,
@@ -20,10 +20,11 @@ import type {
   ViewWrite,
 } from '../log.ts'
 import { sha256 } from '../sha256.ts'
+import { withTextsErased } from './erased-texts.ts'
 import { Generations } from './generations.ts'
 import { IndexRows } from './index-rows.ts'
 import { Objects, putMark } from './objects.ts'
-import { purgeObjects } from './purge.ts'
+import { purgeErased } from './purge.ts'
 import { KeyedReader, KeyedSnapshot, storedTiles } from './reader.ts'
 import { encodeEntry, seal } from './rows/codec.ts'
 import { putHead, readHead, type StoredHead } from './rows/head-row.ts'
@@ -81,7 +82,7 @@ export class KeyedLog extends KeyedReader implements Log {
     this.index = new IndexRows({
       generation: () => this.#head.generation,
       scan: (range) => store.scan(range),
-      write: (batch) => this.#writes.inTurn(batch),
+      write: (batch) => this.#writes.inTurn(() => batch),
     })
   }
 
@@ -154,7 +155,7 @@ export class KeyedLog extends KeyedReader implements Log {
     }
     for (const write of views) {
       if (write.view === 'erased') putMark(batch, this.reader, { digest: write.key, seq: write.value })
-      else putView(batch, write, this.#head.generation)
+      else if (write.view !== 'texts') putView(batch, write, this.#head.generation)
     }
     const { frontier } = grown.tree
     const head = { ...this.#tail, cursors, root: rootOf(frontier, sha256), size: frontier.size }
@@ -163,7 +164,7 @@ export class KeyedLog extends KeyedReader implements Log {
     const raised = this.#raised
     if (raised !== undefined) putMeta(batch, raised)
 
-    await this.#writes.write(batch)
+    await this.#writes.write(withTextsErased(batch, this.reader, views))
     if (raised !== undefined) this.meta = raised
     this.#raised = undefined
     this.counts.entries += recorded.length
@@ -185,8 +186,8 @@ export class KeyedLog extends KeyedReader implements Log {
     this.#head = head
   }
 
-  purge(digests: readonly string[]): Promise<boolean> {
-    return purgeObjects(this.reader, this.#writes, digests)
+  purge(erased: Erased): Promise<boolean> {
+    return purgeErased(this.reader, this.#writes, erased, this.#head.generation)
   }
 
   async rename(identity: Omit<Meta, 'digest_key'>): Promise<void> {

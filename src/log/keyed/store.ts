@@ -42,6 +42,9 @@ export interface StoreSnapshot extends StoreReader {
   close(): Promise<void>
 }
 
+/** Whether a file may keep a value of a key. */
+export type IsKept = (key: Uint8Array, value: Uint8Array) => boolean
+
 /** A key-value store: LevelDB, or a test's store that fails before or after it persists a batch. */
 export interface Store extends StoreReader {
   /** Applies the batch and syncs it to the disk before it resolves. */
@@ -60,7 +63,7 @@ export interface Store extends StoreReader {
    * is left with a value of such a key that `isKept` refuses, for example because a reader holds the file. A value is
    * dropped if a file that was flushed later has another value or a deletion of its key.
    */
-  rewrite(ranges: readonly Range[], isKept: (value: Uint8Array) => boolean): Promise<boolean>
+  rewrite(ranges: readonly Range[], isKept: IsKept): Promise<boolean>
   /** Waits, for a limited time, until only a few files remain to be compacted. */
   settle(millisMax: number): Promise<void>
   close(): Promise<void>

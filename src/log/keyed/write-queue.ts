@@ -16,17 +16,21 @@ export class WriteQueue {
   }
 
   /**
-   * Resolves when the batch is durable. After a rejection the outcome is unknown, unless the error's details state it.
+   * Resolves when the batch is durable. A function makes the batch when its turn comes, from what is then stored. After a rejection the outcome is unknown, unless the error's details state it.
    */
-  async write(batch: StoreBatch): Promise<void> {
-    await this.inTurn(batch)
+  async write(batch: StoreBatch | (() => StoreBatch)): Promise<void> {
+    let puts = 0
+    await this.inTurn(() => {
+      const made = typeof batch === 'function' ? batch() : batch
+      puts = made.puts.length
+      return made
+    })
     this.counts.batches += 1
-    this.counts.puts += batch.puts.length
+    this.counts.puts += puts
   }
 
-  /** Writes a batch that the caller counts. A function makes the batch when its turn comes, from what is then stored. */
-  inTurn(batch: StoreBatch | (() => StoreBatch)): Promise<void> {
-    const made = typeof batch === 'function' ? batch : () => batch
+  /** Writes a batch that the caller counts. It is made when its turn comes, from what is then stored. */
+  inTurn(made: () => StoreBatch): Promise<void> {
     this.#last = this.#last.then(() => this.#store.write(made()), asUnwritten)
     // The caller handles the rejection. Later writes fail with it too, so it must not count as unhandled here.
     this.#last.catch(() => {})

@@ -3,18 +3,23 @@ import { join } from 'node:path'
 import { systemCodeOf } from '../../errors.ts'
 import { limits } from '../../kernel/limits.ts'
 import { failureOf } from '../failure.ts'
-import type { Range } from '../keyed/store.ts'
+import type { IsKept, Range } from '../keyed/store.ts'
 import { type TableBytes, valuesIn } from './table.ts'
 
 const sliceMillis = 4
-/** Up to this many ranges are compacted one by one, and more of them as one range. */
+/** Up to this many ranges are compacted one by one, and more of them as one range for each kind of key. */
 const rangesApart = 32
 
 /** What LevelDB compacts, so that all of some sorted ranges are written again. */
 export function compactedRanges(ranges: readonly Range[]): readonly Range[] {
-  const [first, last] = [ranges[0], ranges.at(-1)]
-  if (first === undefined || last === undefined || ranges.length <= rangesApart) return ranges
-  return [{ gte: first.gte, lt: last.lt }]
+  if (ranges.length <= rangesApart) return ranges
+  const wide: Range[] = []
+  for (const { gte, lt } of ranges) {
+    const last = wide.at(-1)
+    if (last !== undefined && last.gte[0] === gte[0]) last.lt = lt
+    else wide.push({ gte, lt })
+  }
+  return wide
 }
 
 /**
@@ -22,11 +27,7 @@ export function compactedRanges(ranges: readonly Range[]): readonly Range[] {
  * because a reader can keep a table that LevelDB has replaced. Cost: the index of each table, and the blocks in the
  * ranges; other work runs in between. Errors: LEDGER_CORRUPT, LEDGER_UNAVAILABLE.
  */
-export async function hasOthers(
-  folder: string,
-  ranges: readonly Range[],
-  isKept: (value: Uint8Array) => boolean,
-): Promise<boolean> {
+export async function hasOthers(folder: string, ranges: readonly Range[], isKept: IsKept): Promise<boolean> {
   const isInRange = (from: Uint8Array, to: Uint8Array) => {
     const range = ranges[firstEndingBehind(ranges, from)]
     return range !== undefined && Buffer.compare(range.gte, to) <= 0
@@ -34,8 +35,8 @@ export async function hasOthers(
   let sliceEnds = performance.now() + sliceMillis
   for (const name of readdirSync(folder).filter((name) => name.endsWith('.ldb'))) {
     try {
-      for (const value of valuesOf(join(folder, name), isInRange)) {
-        if (!isKept(value)) return true
+      for (const [key, value] of valuesOf(join(folder, name), isInRange)) {
+        if (!isKept(key, value)) return true
         if (performance.now() < sliceEnds) continue
         await new Promise((resolve) => setTimeout(resolve, limits.purgeRestMillis))
         sliceEnds = performance.now() + sliceMillis
@@ -59,7 +60,7 @@ function firstEndingBehind(ranges: readonly Range[], key: Uint8Array): number {
   return from
 }
 
-function* valuesOf(path: string, isInRange: Parameters<typeof valuesIn>[1]): Generator<Uint8Array> {
+function* valuesOf(path: string, isInRange: Parameters<typeof valuesIn>[1]): ReturnType<typeof valuesIn> {
   const descriptor = openSync(path, 'r')
   try {
     const table: TableBytes = {

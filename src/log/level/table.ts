@@ -41,13 +41,13 @@ export interface TableBytes {
 }
 
 /**
- * The values of keys in a range that a table has, older ones included. Deletions are left out. Cost: reads the index,
- * and the blocks that can have such keys. Errors: a damaged table throws.
+ * The keys in a range and their values that a table has, older ones included. Deletions are left out. Cost: reads the
+ * index, and the blocks that can have such keys. Errors: a damaged table throws.
  */
 export function* valuesIn(
   table: TableBytes,
   isInRange: (from: Uint8Array, to: Uint8Array) => boolean,
-): Generator<Buffer> {
+): Generator<[key: Buffer, value: Buffer]> {
   const footer = new Numbers(table.at(table.length - footerBytes, table.length))
   handleFrom(footer)
   let before: Buffer = Buffer.alloc(0)
@@ -59,7 +59,7 @@ export function* valuesIn(
     if (!isWanted) continue
     for (const [key, value] of pairsIn(blockAt(table, handleFrom(new Numbers(handle))))) {
       const userKey = userKeyOf(key)
-      if (key[userKey.length] === valueKind && isInRange(userKey, userKey)) yield value
+      if (key[userKey.length] === valueKind && isInRange(userKey, userKey)) yield [userKey, value]
     }
   }
 }

@@ -1,4 +1,5 @@
 import type { Tile } from '../../merkle/tiles.ts'
+import type { ErasedWrite } from '../erased.ts'
 import { digestOfObjectKey, kindOf } from '../keyed/rows/keys.ts'
 import type { StoreBatch } from '../keyed/store.ts'
 import type { Cursors, Recorded } from '../log.ts'
@@ -8,6 +9,8 @@ import { generationOf } from './row-pages.ts'
 export interface Changes {
   batch: StoreBatch
   cursors?: { cursors: Cursors; node: string } | undefined
+  /** Free texts of earlier entries that are erased. */
+  erased?: readonly Extract<ErasedWrite, { view: 'texts' }>[]
   /** Objects of which only the first piece, a mark, stays. */
   marked?: readonly string[]
   recorded?: readonly Recorded[]

@@ -2,6 +2,7 @@ import { limits } from '../../kernel/limits.ts'
 import { type Frontier, rootOf } from '../../merkle/frontier.ts'
 import { concatBytes, hashBytes } from '../../merkle/hash.ts'
 import { type Tile, tileWidth } from '../../merkle/tiles.ts'
+import type { ErasedWrite } from '../erased.ts'
 import { putMark } from '../keyed/objects.ts'
 import type { StoredHead } from '../keyed/rows/head-row.ts'
 import { putMeta } from '../keyed/rows/meta-row.ts'
@@ -9,8 +10,9 @@ import type { StoreBatch } from '../keyed/store.ts'
 import type { Grown, LogTree } from '../keyed/tree.ts'
 import { putView } from '../keyed/view-write.ts'
 import { leafHashOfText } from '../leaf.ts'
-import type { Cursors, ErasedWrite, Head, Meta, Recorded, ViewWrite } from '../log.ts'
+import type { Cursors, Head, Meta, Recorded, ViewWrite } from '../log.ts'
 import { sha256 } from '../sha256.ts'
+import { eraseTexts } from './erased-texts.ts'
 import type { PostgresParts } from './parts.ts'
 import { bufferOf, type Changes, type Statement, StatementBuilder } from './statement.ts'
 
@@ -47,7 +49,7 @@ interface Prepared {
 
 /** Prepares an append on top of everything that was sent. */
 export function preparedAppend(appending: Appending): Prepared {
-  const { before, cursors, epoch, head, ledgerId, meta, node, raised, recorded, tree } = appending
+  const { before, cursors, epoch, head, ledgerId, meta, node, raised, recorded, tree, writes } = appending
   const grown = tree.grow(recorded.map(({ text }) => leafHashOfText(text)))
   const { frontier } = grown.tree
   const after = { root: rootOf(frontier, sha256), size: frontier.size }
@@ -55,7 +57,9 @@ export function preparedAppend(appending: Appending): Prepared {
   if (JSON.stringify(cursors) !== JSON.stringify(head.cursors)) changes.cursors = { cursors, node }
   const { format } = raised ?? meta
   const compared = { before: { ...before, epoch }, after: { ...after, format, frontier } }
-  const statement = appendOf(ledgerId, { ...compared, leaseMillis: limits.seatMillis.lease }, changes)
+  const erased = writes.filter((write) => write.view === 'texts')
+  const leaseMillis = limits.seatMillis.lease
+  const statement = appendOf(ledgerId, { ...compared, leaseMillis }, { ...changes, erased })
   return { after, grown, puts: changes.batch.puts.length, statement }
 }
 
@@ -68,7 +72,7 @@ function changesOf({ head, raised, recorded, writes }: Appending, grown: Grown):
       // The other pieces are deleted by the digest, so it need not be known how many there are.
       putMark(batch, { get: () => undefined }, { digest: write.key, seq: write.value })
       marked.push(write.key)
-    } else putView(batch, write, head.generation)
+    } else if (write.view !== 'texts') putView(batch, write, head.generation)
   }
   if (raised !== undefined) putMeta(batch, raised)
   return { batch, marked, recorded, tiles: grown.tiles }
@@ -86,7 +90,7 @@ function appendOf(ledgerId: string, head: AppendedHead, changes: Changes): State
     to.value(before.root, 'bytea'),
     to.value(before.epoch, 'bigint'),
   ]
-  const { recorded = [], tiles = [] } = changes
+  const { erased = [], recorded = [], tiles = [] } = changes
   to.part(
     'h',
     `UPDATE lockstep.head SET size = ${to.value(after.size, 'bigint')}, root = ${to.value(after.root, 'bytea')},
@@ -104,6 +108,7 @@ function appendOf(ledgerId: string, head: AppendedHead, changes: Changes): State
     }
   }
   if (tiles.length > 0) to.part('t', tilesSql(to, tiles, before.size))
+  eraseTexts(to, erased)
   return to.built(changes)
 }
 

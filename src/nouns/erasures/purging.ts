@@ -1,12 +1,11 @@
-import { erasedBy } from '../../domain/aggregates.ts'
+import { erasedBy, textsInRow } from '../../domain/aggregates.ts'
+import { textsErasedBy } from '../../domain/erasure/selection.ts'
 import type { Entry } from '../../kernel/entry.ts'
-import type { Cursors } from '../../log/log.ts'
+import { erasureCursor } from '../../log/erased.ts'
+import type { Cursors, Key } from '../../log/log.ts'
 import type { Core } from '../../writer/core.ts'
 import type { Reactions } from '../parts.ts'
-import { forgetErased } from './forgetting.ts'
-
-/** The name of the cursor below which nothing is left of erased texts. */
-export const erasureCursor = 'erasure'
+import { forgetContent, forgetErased } from './forgetting.ts'
 
 /**
  * Removes what is left of erased texts: in the files of the log, and in the ledger's files beside it. It is a reaction
@@ -41,7 +40,8 @@ export class Purging implements Reactions {
 
   #see(entries: readonly Entry[]): void {
     for (const entry of entries) {
-      if (erasedBy(entry).length > 0) this.#left = { first: this.#left?.first ?? entry.seq, last: entry.seq }
+      if (erasedBy(entry).length + textsErasedBy(entry).length > 0)
+        this.#left = { first: this.#left?.first ?? entry.seq, last: entry.seq }
     }
   }
 
@@ -67,12 +67,20 @@ export class Purging implements Reactions {
     const { log } = this.#core
     if (this.#left === undefined) return 'current'
     const { size } = log.head()
-    const digests = new Set<string>()
+    const [digests, rows, seqs] = [new Set<string>(), new Set<string>(), new Set<number>()]
     for await (const page of log.entries(this.#left.first, size)) {
-      for (const entry of page) for (const digest of erasedBy(entry)) digests.add(digest)
+      for (const entry of page) {
+        for (const digest of erasedBy(entry)) digests.add(digest)
+        for (const { seq } of textsErasedBy(entry)) seqs.add(seq)
+      }
     }
-    await forgetErased(this.#core, digests)
-    if (!(await log.purge([...digests]))) return 'pending'
+    for (const key of seqs) {
+      const [entry] = (await log.load([{ view: 'entry', key } satisfies Key])) as [Entry]
+      if (textsInRow(entry.stream) === 'row') rows.add(entry.stream)
+      forgetContent(this.#core, entry)
+    }
+    if (digests.size > 0) await forgetErased(this.#core, digests)
+    if (!(await log.purge({ digests, rows, seqs }))) return 'pending'
     // What was erased meanwhile is left to the next time.
     this.#left = this.#left.last < size ? undefined : { first: size, last: this.#left.last }
     await log.keepCursors(this.cursors())

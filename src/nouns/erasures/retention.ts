@@ -16,9 +16,10 @@ import { namedObjects } from '../../views/named-objects.ts'
 import type { ConfigInForce } from '../../writer/config-in-force.ts'
 import { type Core, submit } from '../../writer/core.ts'
 import type { Handlers } from '../served.ts'
-import { mayRemain } from './erasures.ts'
 import { Pace } from './pace.ts'
+import { mayRemain } from './remains.ts'
 import { Survey } from './survey.ts'
+import { eraseExamined, findTexts, pageMax } from './texts.ts'
 
 type Given<Schema extends z.ZodType> = z.output<Schema>
 type GivenHold = Given<(typeof shapes.hold)[keyof typeof shapes.hold]>
@@ -108,9 +109,37 @@ export class Retention implements Handlers<RetentionApi> {
       }
       from = found.next
     }
+    const texts = await this.#sweepTexts(cutoffs, isDry)
+    held += texts.held
+    if (texts.class !== undefined) erased.set(texts.class, (erased.get(texts.class) ?? 0) + texts.erased)
     const files = isDry ? 'current' : await this.#core.purge()
     const classes = [...erased].map(([name, count]) => ({ class: name, erased: count }))
     return { classes, dry_run: isDry, files, held, may_remain: mayRemain(this.#core) }
+  }
+
+  /** Erases the free texts that are due, as many with each entry as it can name. */
+  async #sweepTexts(cutoffs: Cutoffs, isDry: boolean): Promise<{ class?: string; erased: number; held: number }> {
+    const name = classOf(this.#core.config.retention, 'text')
+    const until = name === undefined ? undefined : cutoffs.get(name)
+    if (name === undefined || until === undefined) return { erased: 0, held: 0 }
+    const isPath = () => true
+    const wanted = { isEntry: isPath, isPath, skipsHeld: true, to: this.#core.log.head().size, until }
+    const swept = { class: name, erased: 0, held: 0 }
+    for (let from: number | undefined = 0; from !== undefined; ) {
+      const { count, held, next, texts } = await findTexts(this.#core, { ...wanted, from }, pageMax)
+      if (texts.length > 0 && !isDry) await this.#eraseTexts(name, { isPath, texts })
+      swept.erased += count
+      swept.held += held
+      from = next
+    }
+    return swept
+  }
+
+  async #eraseTexts(name: string, due: Parameters<typeof eraseExamined>[1]): Promise<void> {
+    const { sha256: config_sha256 } = this.#inForce.current
+    await eraseExamined(this.#core, due, (found) => {
+      return submit(this.#core, { class: name, config_sha256, found, type: 'retention.erase_texts' })
+    })
   }
 
   /** Examines a group once more while no command can name its objects, and erases it. */

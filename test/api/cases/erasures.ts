@@ -5,6 +5,7 @@ const ann = { actor_id: 'ann', actor_type: 'human' } as const
 const yearMillis = 365 * 24 * 60 * 60 * 1_000
 const reason = 'data_subject_request' as const
 const noDigest = '0'.repeat(64)
+const config = { operators: ['ann'] }
 const noApproval = `era_${'0'.repeat(21)}`
 
 /** A run with a stem that was promoted twice. Only the first body is not needed any more. */
@@ -29,10 +30,54 @@ async function erase({ api }: Stage, digests: string[]) {
   return api.erasures.erase({ actor: ann, approval_id, digests, reason })
 }
 
-const config = { operators: ['ann'] }
+const erasedText = '[erased]'
+const minutes = { notes: 'the witness lives at 17 Elm Street', run_name: 'talk with the witness' }
+
+/** Two runs of a case with free texts, one of which has ended. */
+async function talked({ api }: Stage) {
+  await api.policy.reload()
+  const case_id = newName('CASE')
+  const runs = ['open', 'ended'].map((name) => newName(`run_${name}`))
+  for (const run_id of runs) {
+    await api.runs.create({ case_id, run_id, run_kind: 'orchestrator', ...minutes })
+    await api.runs.start({ run_id })
+  }
+  const [open = '', ended = ''] = runs
+  await api.runs.complete({ outcome_reason: 'all_said', run_id: ended })
+  return { case_id, ended, open }
+}
+
+/** Erases free texts as one person, with the approval of another. */
+async function eraseTexts({ api }: Stage, texts: Parameters<typeof api.erasures.preview>[0]['texts']) {
+  const { approval_id } = await api.erasures.approve({ actor: becca, reason, texts })
+  return api.erasures.erase({ actor: ann, approval_id, texts: true })
+}
 
 export const erasures: Cases<'erasures'> = {
   of: {
+    preview: {
+      'shows the free texts by entry, and a legal hold on them': async ({ apart }) => {
+        await apart(config, async (stage) => {
+          const { api } = stage
+          const { case_id, ended, open } = await talked(stage)
+          const { size } = await api.head.get()
+          const all = await api.erasures.preview({ texts: { case_id } })
+          equal([all.count, all.hold_id, all.more], [5, null, false])
+          equal(all.selection, { case_id, from: 0, to: size })
+          const one = await api.erasures.preview({ texts: { fields: ['/data/notes'], run_id: open } })
+          equal(
+            one.texts.map(({ paths }) => paths),
+            [['/data/notes']],
+          )
+          is((await api.log.entry({ seq: one.texts[0]?.seq ?? 0 })).run_id, open)
+          const { hold_id } = await api.retention.hold({ actor: becca, reason: 'audit', run_id: ended })
+          is((await api.erasures.preview({ texts: { case_id } })).hold_id, hold_id)
+          await api.retention.lift({ actor: becca, hold_id })
+          await refused(api.erasures.preview({ texts: { from: 1, to: 1 } }), 'INVALID_INPUT')
+          await refused(api.erasures.preview({ texts: { to: 1_000_000 } }), 'INVALID_INPUT')
+        })
+      },
+    },
     approve: {
       'binds the objects and the reason, and is given once for one request': async ({ api }) => {
         const request = { actor: becca, digests: [noDigest], idempotency_key: newName('key'), reason }
@@ -41,6 +86,20 @@ export const erasures: Cases<'erasures'> = {
         is((await api.log.entry({ seq: first.seq })).type, 'erasure.approved')
         equal(await api.erasures.approve(request), { ...first, replayed: true })
         await refused(api.erasures.approve({ ...request, reason: 'court_order' }), 'IDEMPOTENCY_MISMATCH')
+      },
+      'binds the free texts that there are so far': async ({ apart }) => {
+        await apart(config, async (stage) => {
+          const { api } = stage
+          const { case_id } = await talked(stage)
+          const { size } = await api.head.get()
+          const request = { actor: becca, idempotency_key: newName('key'), reason, texts: { case_id } }
+          const { replayed, ...first } = await api.erasures.approve(request)
+          equal([replayed, first.digests, first.texts], [false, [], { case_id, from: 0, to: size }])
+          equal(await api.erasures.approve(request), { ...first, replayed: true })
+          await refused(api.erasures.approve({ ...request, texts: {} }), 'IDEMPOTENCY_MISMATCH')
+          const none = { actor: becca, reason, texts: { case_id: newName('CASE') } }
+          await refused(api.erasures.approve(none), 'NOT_FOUND')
+        })
       },
       'is for human operators, and refuses an end that has come': async ({ apart }) => {
         await apart({ operators: ['agent-9'] }, async ({ api, clock }) => {
@@ -126,6 +185,53 @@ export const erasures: Cases<'erasures'> = {
           is((await refused(erase(stage, [old]), 'OBJECT_IN_USE')).details.for, 'open')
           await api.turns.reject({ reason: 'not wanted', run_id, turn_id: 'turn-0003' })
           is((await erase(stage, [old])).files, 'current')
+        })
+      },
+      'removes free texts everywhere, once, and every proof of before still verifies': async ({ apart }) => {
+        await apart(config, async (stage) => {
+          const { api } = stage
+          const { case_id, ended, open } = await talked(stage)
+          const before = await api.head.signed()
+          const { texts } = await api.erasures.preview({ texts: { case_id } })
+          const { approval_id } = await api.erasures.approve({ actor: becca, reason, texts: { case_id } })
+          await api.runs.complete({ outcome_reason: 'said_later', run_id: open })
+          const asked = { actor: ann, approval_id, texts: true } as const
+          const answer = await api.erasures.erase(asked)
+          equal([answer.digests, answer.files, answer.replayed, answer.texts], [[], 'current', false, 5])
+          equal((await api.log.entry({ seq: answer.seq + 1 })).data, { approval_id, class: null, reason, texts })
+          for (const run_id of [ended, open]) {
+            const { notes, run_name } = await api.runs.get({ run_id })
+            equal([notes, run_name], [erasedText, erasedText])
+          }
+          is((await api.runs.get({ run_id: ended })).outcome, erasedText)
+          is((await api.runs.get({ run_id: open })).outcome, 'said_later')
+          for (const { seq } of texts) {
+            const { disclosures, root } = await api.log.prove({ seq, size: before.size })
+            equal([disclosures, root], [[], before.root])
+          }
+          equal(await api.erasures.erase(asked), { ...answer, replayed: true })
+          await refused(
+            api.erasures.approve({ actor: becca, reason, texts: { case_id, to: before.size } }),
+            'NOT_FOUND',
+          )
+        })
+      },
+      'of free texts needs the approval of another operator, and refuses what is held': async ({ apart }) => {
+        await apart(config, async (stage) => {
+          const { api } = stage
+          const { open } = await talked(stage)
+          const texts = { run_id: open }
+          const asked = { actor: ann, texts: true } as const
+          await refused(api.erasures.erase({ ...asked, approval_id: noApproval }), 'ERASURE_DENIED')
+          const own = await api.erasures.approve({ actor: ann, reason, texts })
+          await refused(api.erasures.erase({ ...asked, approval_id: own.approval_id }), 'ERASURE_DENIED')
+          const objects = await api.erasures.approve({ actor: becca, digests: [noDigest], reason })
+          await refused(api.erasures.erase({ ...asked, approval_id: objects.approval_id }), 'ERASURE_DENIED')
+          const { hold_id } = await api.retention.hold({ actor: ann, reason: 'litigation', run_id: open })
+          is((await refused(eraseTexts(stage, texts), 'LEGAL_HOLD')).details.hold_id, hold_id)
+          is((await api.runs.get({ run_id: open })).notes, minutes.notes)
+          await api.retention.lift({ actor: ann, hold_id })
+          is((await eraseTexts(stage, texts)).texts, 2)
         })
       },
       'refuses what a legal hold covers, until it is lifted': async ({ apart }) => {

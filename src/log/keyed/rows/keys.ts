@@ -128,6 +128,11 @@ function isNumbered(key: Uint8Array, length: number): boolean {
   return key.length === length && key[length - 8] === 0 && key[length - 7] === 0
 }
 
+/** Exactly one key. */
+export function rangeOf(key: Uint8Array): { gte: Uint8Array; lt: Buffer } {
+  return { gte: key, lt: behind(key) }
+}
+
 export function seqOfEntryKey(key: Uint8Array): number {
   return Buffer.from(key.buffer, key.byteOffset, key.byteLength).readUIntBE(3, 6)
 }
