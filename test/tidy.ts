@@ -103,7 +103,7 @@ const engines: Record<string, { mayImport: string[]; importedBy: RegExp }> = {
     importedBy: /^(?:log\/engines\.ts|backup\/|verify\/|cli\/(?:doctor|repair)\.ts|supervise\/watches\.ts)/,
   },
   memory: { mayImport: ['keyed'], importedBy: /^log\/engines\.ts$/ },
-  postgres: { mayImport: ['keyed'], importedBy: /^log\/engines\.ts$/ },
+  postgres: { mayImport: ['keyed'], importedBy: /^(?:log\/engines\.ts|cli\/(?:doctor-engine|engine)\.ts)$/ },
 }
 
 /** Imports against the ladder that are still to be removed. */
