@@ -69,7 +69,8 @@ export interface OpenLedgerOptions {
    * configuration, lock files, workspaces) are in `dir`, by default a temporary folder that is removed at close. `dir`
    * must have no ledger. A connection string (`postgres://…`): the ledger is in a database, and `dir` has this node's
    * files. With `create` it is kept in `.lockstep/engine.json`; otherwise it is used in place of the one there. Default:
-   * the engine of the ledger; a new ledger is in files (`level`).
+   * the engine of the ledger; a new ledger is in files (`level`). If a ledger went from files to a database, `level` opens
+   * the files that it left, for reading.
    */
   engine?: 'level' | 'memory' | `postgres://${string}` | `postgresql://${string}`
   /** With `create` or `engine: 'memory'`: members of the first configuration that differ from a new ledger's. */
@@ -134,9 +135,9 @@ async function open(options: OpenLedgerOptions): Promise<LocalLedger> {
   return openOver(log, { actor, isSnapshot: isCopy, layout, options })
 }
 
-/** The connection string of a database; undefined for the other engines. Errors: INVALID_INPUT. */
+/** The connection string of a database, or `level`; undefined for the engine of the ledger. Errors: INVALID_INPUT. */
 function engineOf(engine: OpenLedgerOptions['engine']): string | undefined {
-  return engine === undefined || engine === 'level' ? undefined : parse(engineSchema, engine, 'engine')
+  return engine === undefined || engine === 'level' ? engine : parse(engineSchema, engine, 'engine')
 }
 
 async function openInMemory(actor: RecordedActor, options: OpenLedgerOptions): Promise<LocalLedger> {
@@ -232,7 +233,7 @@ async function createIn(dir: string, actor: RecordedActor, options: OpenLedgerOp
   makeFolder(resolve(dir))
   if (create === 'if-missing' && governingRoot(dir) !== undefined) return
   try {
-    const engine = engineOf(options.engine)
+    const engine = options.engine === 'level' ? undefined : engineOf(options.engine)
     await createLedger({ acceptPermissions, actor, config, dir, engine, nested, origin, policy })
   } catch (error) {
     const isThere = error instanceof LockstepError && error.code === 'LEDGER_EXISTS'

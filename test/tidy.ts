@@ -55,6 +55,8 @@ const ladder: Record<string, { rung: number; packages: string[] }> = {
   'shared.ts': { rung: 11.5, packages: [] },
   // What a holder does with a grant, on the caller's side: the same for every implementation.
   'lease.ts': { rung: 4, packages: shared },
+  // What the hooks of coding agents ask, and how each harness is answered.
+  hooks: { rung: 11.5, packages: shared },
   // A service in another process, called over HTTP.
   client: { rung: 4, packages: ['node:', 'undici'] },
   'client.ts': { rung: 5, packages: ['node:'] },
@@ -103,7 +105,10 @@ const engines: Record<string, { mayImport: string[]; importedBy: RegExp }> = {
     importedBy: /^(?:log\/engines\.ts|backup\/|verify\/|cli\/(?:doctor|repair)\.ts|supervise\/watches\.ts)/,
   },
   memory: { mayImport: ['keyed'], importedBy: /^log\/engines\.ts$/ },
-  postgres: { mayImport: ['keyed'], importedBy: /^(?:log\/engines\.ts|cli\/(?:doctor-engine|engine)\.ts)$/ },
+  postgres: {
+    mayImport: ['keyed'],
+    importedBy: /^(?:log\/engines\.ts|backup\/move-to-database\.ts|cli\/(?:doctor-engine|engine)\.ts)$/,
+  },
 }
 
 /** Imports against the ladder that are still to be removed. */

@@ -1,12 +1,14 @@
-import { existsSync, mkdirSync, readdirSync, readFileSync, renameSync, rmSync, statSync } from 'node:fs'
+import { mkdirSync, readdirSync, readFileSync, renameSync, rmSync, statSync } from 'node:fs'
 import { join, resolve } from 'node:path'
 import { nanoid } from 'nanoid'
-import { fileError, makeFolder, syncFolder, writeDurably } from '../disk/durable.ts'
+import { fileError, isThere, makeFolder, syncFolder, writeDurably } from '../disk/durable.ts'
+import { readEngineFile } from '../disk/engine-file.ts'
 import { findRoot, homeName, type Layout, layoutOf, realFolder } from '../disk/layout.ts'
 import { adoptTree } from '../disk/ownership.ts'
 import { areModesAccepted, governingLayout, keepsModes } from '../disk/permissions.ts'
 import { recordPlace } from '../disk/place.ts'
 import { LockstepError } from '../errors.ts'
+import { leftLayout } from '../log/engines.ts'
 import { metaKey } from '../log/keyed/rows/keys.ts'
 import { fingerprint } from '../log/level/files.ts'
 import { keepFirstHead } from '../log/level/first-head.ts'
@@ -25,15 +27,39 @@ const movingName = `${homeName}.moving`
 /**
  * A folder that a ledger is moved to. A folder that the ledger had left is opened as such, checked against its own head,
  * and extended; its last seal keeps every command out meanwhile. In any other folder the home folder has another name
- * until it is complete. The key, the configuration and the policy come from the layout `from`. Errors: LEDGER_EXISTS,
- * LEDGER_INSECURE, FILE_DENIED.
+ * until it is complete. The key, the configuration and the policy come from the layout `from`. The own folder of a ledger
+ * in a database has no database of its own until the engine file is removed. Errors: LEDGER_EXISTS, LEDGER_INSECURE,
+ * FILE_DENIED.
  */
 export function folderTarget(dir: string, from: Layout, { nested = false }: { nested?: boolean } = {}): MoveTarget {
   makeFolder(resolve(dir))
   const root = realFolder(dir)
+  if (root === from.root) return ownFolder(from)
   if (findRoot(root) === root) return leftFolder(governingLayout(root), from)
   refuseOverlap(root, nested)
-  return newFolder(root, from)
+  return newFolder(layoutOf(root, join(root, movingName)), from, async (layout) => {
+    await recordPlace(layout.home)
+    adoptTree(layout.home)
+    for (const folder of [layout.ledger, layout.home]) syncFolder(folder)
+    renameSync(layout.home, join(root, homeName))
+    syncFolder(root)
+  })
+}
+
+/** Back from a database into the folder of this node. Before the engine file is removed, nothing opens the files. */
+function ownFolder(from: Layout): MoveTarget {
+  if (readEngineFile(from) === undefined) throw neverLeft(from.root)
+  const layout = leftLayout(from)
+  const returned = async () => {
+    adoptTree(layout.ledger)
+    await writeDurably(from.head, readFileSync(layout.head))
+    rmSync(from.engine)
+    syncFolder(from.home)
+    rmSync(layout.head, { force: true })
+  }
+  if (!isThere(layout.head)) return newFolder(layout, from, returned)
+  const target = leftFolder(layout, from)
+  return { ...target, complete: (cursors) => target.complete(cursors).then(returned) }
 }
 
 function leftFolder(layout: Layout, from: Layout): MoveTarget {
@@ -63,9 +89,8 @@ function leftFolder(layout: Layout, from: Layout): MoveTarget {
   }
 }
 
-function newFolder(root: string, from: Layout): MoveTarget {
-  const moving = join(root, movingName)
-  const layout = layoutOf(root, moving)
+function newFolder(layout: Layout, from: Layout, completed: (layout: Layout) => Promise<void>): MoveTarget {
+  const { home, ledger, root } = layout
   let log: LevelLog | undefined
   const close = async () => {
     const open = log
@@ -75,29 +100,25 @@ function newFolder(root: string, from: Layout): MoveTarget {
   return {
     receive: async (meta) => {
       try {
-        for (const folder of [moving, layout.ledger]) makeFolder(folder, 0o700)
-        if (!keepsModes(moving) && !areModesAccepted(from)) throw noModes(root)
-        const store = await openStore(layout.ledger, { create: !existsSync(join(layout.ledger, 'CURRENT')) })
+        for (const folder of [home, ledger]) makeFolder(folder, 0o700)
+        if (!keepsModes(home) && !areModesAccepted(from)) throw noModes(root)
+        const store = await openStore(ledger, { create: !isThere(join(ledger, 'CURRENT')) })
         const isBegun = store.get(metaKey) !== undefined
         log = isBegun ? LevelLog.open(store) : await LevelLog.create(store, { ...meta, place: newPlace('leveldb') })
       } catch (error) {
         throw fileError(error, `moving the ledger to ${root}`)
       }
-      if (log.meta.ledger_id !== meta.ledger_id) throw otherLedger(moving, log.meta.ledger_id)
+      if (log.meta.ledger_id !== meta.ledger_id) throw otherLedger(home, log.meta.ledger_id)
       return log
     },
     rename: async (meta) => log?.rename(meta),
     complete: async () => {
       await copyHome(from, layout)
-      for (const folder of ['evidence', 'claims']) makeFolder(join(moving, folder), 0o700)
+      for (const folder of ['evidence', 'claims']) makeFolder(join(home, folder), 0o700)
       await keepFirstHead(log as Log, layout)
       await close()
-      writeOwner(layout.owner, { state: 'closed', files: fingerprint(layout.ledger) })
-      await recordPlace(moving)
-      adoptTree(moving)
-      for (const folder of [layout.ledger, moving]) syncFolder(folder)
-      renameSync(moving, join(root, homeName))
-      syncFolder(root)
+      writeOwner(layout.owner, { state: 'closed', files: fingerprint(ledger) })
+      await completed(layout)
     },
     close,
   }

@@ -6,7 +6,7 @@ import { ledgerStream } from '../domain/log/stream.ts'
 import { LockstepError } from '../errors.ts'
 import { defaultConfig } from '../kernel/config.ts'
 import type { Row } from '../kernel/decider.ts'
-import type { Log, Meta } from '../log/log.ts'
+import type { Cursors, Log, Meta } from '../log/log.ts'
 import { checkpointBy, keysOf } from '../log/signer.ts'
 import { rootOf } from '../log/tiles.ts'
 import { fromHex, sameBytes, toHex } from '../merkle/hash.ts'
@@ -34,8 +34,11 @@ export interface MoveTarget {
   receive(meta: Meta): Promise<Log>
   /** Takes over the identity that the ledger has by now, before the last entries. */
   rename(meta: Meta): Promise<void>
-  /** Makes the place ready to be opened, and closes it. Its log has all entries. It may have been called before. */
-  complete(): Promise<void>
+  /**
+   * Makes the place ready to be opened, and closes it. Its log has all entries. `cursors` are those of the reactors in the
+   * old place. It may have been called before.
+   */
+  complete(cursors: Cursors): Promise<void>
   /** Lets go of the place. What it received stays. */
   close(): Promise<void>
 }
@@ -90,6 +93,7 @@ export async function moveLedger(
       await snapshot.close()
       snapshot = await source.snapshot()
     }
+    if (snapshot.meta.place === place) throw isHere(place)
     await assertPrefix(log, snapshot)
     await assertHere(snapshot, place)
     for (let rounds = 0; rounds < roundsMax; rounds += 1) {
@@ -108,7 +112,7 @@ export async function moveLedger(
     // From here on the new place has the ledger. A crash leaves at most files of its folder to be completed.
     if (!sameBytes(await rootOf(log, sealed.size), fromHex(sealed.root) ?? new Uint8Array()))
       throw otherHistory(sealed.size)
-    await target.complete()
+    await target.complete(snapshot.head().cursors)
     const { ledger_id, origin } = snapshot.meta
     return { checkpoint: sealed.checkpoint, ledger_id, origin, root: sealed.root, size: sealed.size, to: place }
   } finally {
@@ -185,6 +189,10 @@ async function assertSigned(log: Log, { checkpoint, root, size }: shapes.SealedL
   throw new LockstepError('VERIFY_FAILED', 'no key of the ledger signed the head with the seal', {
     details: { check: 'checkpoint', size },
   })
+}
+
+function isHere(place: string): LockstepError {
+  return new LockstepError('LEDGER_EXISTS', `the ledger is in ${place} already`, { details: { to: place } })
 }
 
 function otherHistory(size: number): LockstepError {

@@ -4,9 +4,8 @@ import { LockstepError } from '../errors.ts'
 import type { Row } from '../kernel/decider.ts'
 import type { Entry } from '../kernel/entry.ts'
 import { limits } from '../kernel/limits.ts'
-import { missing } from '../log/corrupt.ts'
 import { type ErasedWrite, erasureCursor } from '../log/erased.ts'
-import { entryWithTexts, type StoredEntry } from '../log/free-texts.ts'
+import { entryWithTexts } from '../log/free-texts.ts'
 import { leafHashOfText } from '../log/leaf.ts'
 import type { Cursors, Key, Log, LogReader, Recorded, ViewWrite } from '../log/log.ts'
 import { rootOf } from '../log/tiles.ts'
@@ -45,11 +44,10 @@ export class Receiver {
     { cursors, onProgress, to }: { cursors?: Cursors; onProgress?: (done: number) => void; to: number },
   ): Promise<void> {
     await this.#receipts.loaded()
-    for (let at = this.log.head().size; at < to; at = this.log.head().size) {
-      const page = await pageOf(from, at, Math.min(at + pageEntries, to))
-      const isLast = at + page.length === to
+    for await (const page of pagesOf(from, this.log.head().size, to)) {
+      const isLast = this.log.head().size + page.length === to
       await this.#append(from, page, isLast && cursors !== undefined ? cursors : this.log.head().cursors)
-      onProgress?.(at + page.length)
+      onProgress?.(this.log.head().size)
     }
   }
 
@@ -144,22 +142,23 @@ export class Receiver {
 }
 
 /** The entries of one append. */
-const pageEntries = 512
+const pageEntries = 1_024
 
-/** The entries of a range as they are stored, fewer if they are large. Errors: LEDGER_CORRUPT. */
-async function pageOf(log: LogReader, from: number, to: number): Promise<Recorded[]> {
-  const seqs = Array.from({ length: to - from }, (_, at) => from + at)
-  const values = await log.load(seqs.map((key): Key => ({ view: 'stored', key })))
-  const page: Recorded[] = []
+/** The entries of a range as they are stored, in pages for one append each. Errors: LEDGER_CORRUPT. */
+async function* pagesOf(log: LogReader, from: number, to: number): AsyncGenerator<Recorded[]> {
+  let page: Recorded[] = []
   let chars = 0
-  for (const [at, seq] of seqs.entries()) {
-    const stored = values[at] as StoredEntry | undefined
-    if (stored === undefined) throw missing(seq)
-    chars += stored.text.length
-    if (page.length > 0 && chars > limits.batchBytesMax) break
-    page.push({ ...stored, entry: entryWithTexts(JSON.parse(stored.text) as Entry, stored) })
+  for await (const stored of log.storedEntries(from, to)) {
+    for (const each of stored) {
+      page.push({ ...each, entry: entryWithTexts(JSON.parse(each.text) as Entry, each) })
+      chars += each.text.length
+      if (page.length < pageEntries && chars < limits.batchBytesMax) continue
+      yield page
+      page = []
+      chars = 0
+    }
   }
-  return page
+  if (page.length > 0) yield page
 }
 
 async function digestsIn(log: LogReader, entry: Entry): Promise<string[]> {
@@ -176,14 +175,16 @@ export async function verifyReceived(
   log: LogReader,
   { from, root, to }: { from: number; root: Uint8Array; to: number },
 ): Promise<void> {
-  for (let at = from; at < to; ) {
-    const index = Math.floor(at / tileWidth)
-    const [tile] = (await log.load([{ view: 'tile', key: { level: 0, index } }])) as [Uint8Array]
-    const page = await pageOf(log, at, Math.min((index + 1) * tileWidth, to))
-    for (const { entry, text } of page) {
+  let at = from
+  let tile = new Uint8Array()
+  for await (const page of log.storedEntries(from, to)) {
+    for (const { text } of page) {
       const place = (at % tileWidth) * hashBytes
-      if (entry.seq !== at || !sameBytes(tile.subarray(place, place + hashBytes), leafHashOfText(text)))
-        throw different(at)
+      if (at === from || place === 0) {
+        const key = { level: 0, index: Math.floor(at / tileWidth) }
+        tile = (await log.load([{ view: 'tile', key }]))[0] as Uint8Array<ArrayBuffer>
+      }
+      if (!sameBytes(tile.subarray(place, place + hashBytes), leafHashOfText(text))) throw different(at)
       at += 1
     }
   }

@@ -23,10 +23,14 @@ export interface Layout {
   /** The private key that was added last, until the key before it is retired. */
   nextKey: string
   guardSecret: string
+  /** What sessions of coding agents hold by their hooks. */
+  hooks: string
   vkey: string
   config: string
   /** The database that has the ledger, if it is not in files. */
   engine: string
+  /** The head of the files that the ledger had left when it went to a database. */
+  leftHead: string
   claims: string
   /** Checkpoints that witnesses cosigned, by size. */
   cosigned: string
@@ -60,9 +64,11 @@ export function layoutOf(root: string, home = join(root, homeName)): Layout {
     key: join(home, 'key'),
     nextKey: join(home, 'key.next'),
     guardSecret: join(home, 'guard.secret'),
+    hooks: join(home, 'hooks'),
     vkey: join(home, 'key.pub'),
     config: join(home, 'config.json'),
     engine: join(home, 'engine.json'),
+    leftHead: join(home, 'head.left'),
     claims: join(home, 'claims'),
     cosigned: join(home, 'cosigned'),
     forked: join(home, 'forked'),

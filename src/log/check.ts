@@ -1,6 +1,6 @@
 import type { Entry } from '../kernel/entry.ts'
 import type { StoredEntry } from './free-texts.ts'
-import type { Note } from './log.ts'
+import type { Note } from './log-parts.ts'
 
 /**
  * One check of a verification. All checks share one pass over the store. It calls `entry` with each entry, in order,

@@ -27,13 +27,14 @@ export interface OpenedLog {
 
 /**
  * Opens the log of a home folder, in whichever engine it is. `engine` is a connection string in place of the one in the
- * engine file. Errors: those of the engine.
+ * engine file, or `level`: the files, also if the ledger had left them for a database. Errors: those of the engine.
  */
 export async function openLog(options: OpenOptions & { engine?: string | undefined }): Promise<OpenedLog> {
   const { engine, layout } = options
   const file = readEngineFile(layout)
-  if (file !== undefined) return openInDatabase(options, { ...file, engine: engine ?? file.engine })
-  const log = await openLevelLog(options)
+  if (file !== undefined && engine !== 'level')
+    return openInDatabase(options, { ...file, engine: engine ?? file.engine })
+  const log = await openLevelLog(file === undefined ? options : { ...options, layout: leftLayout(layout) })
   return { isCopy: log.copied !== undefined, log }
 }
 
@@ -43,6 +44,11 @@ export async function openSharedLog(layout: Layout, engine: string | undefined):
   if (file === undefined) return undefined
   const { SharedLog } = await import('./postgres/shared.ts')
   return SharedLog.open({ ...file, engine: engine ?? file.engine }, layout)
+}
+
+/** The files of a home folder whose ledger is in a database. */
+export function leftLayout(layout: Layout): Layout {
+  return { ...layout, head: layout.leftHead }
 }
 
 async function openInDatabase(options: OpenOptions, file: EngineFile): Promise<OpenedLog> {

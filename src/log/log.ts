@@ -2,7 +2,7 @@ import type { Row } from '../kernel/decider.ts'
 import type { Entry } from '../kernel/entry.ts'
 import type { Erased, ErasedWrite } from './erased.ts'
 import type { StoredEntry } from './free-texts.ts'
-import type { Holding, SharedClock } from './holding.ts'
+import type { Holding, IndexWrite, LogIndex, LogObjects, SharedClock } from './log-parts.ts'
 
 // The port of an engine. An engine keeps the entries of a ledger and the data derived from them. It knows nothing of
 // locks, runs or turns. `test/engine/` holds every engine to these interfaces.
@@ -110,13 +110,6 @@ export type ViewWrite =
 
 export type ReceiptsWrite = Extract<ViewWrite, { view: 'receipts' }>
 
-/** A change of the search index. It is written off the hot path, in a batch of its own (`LogIndex`). */
-export interface IndexWrite {
-  view: 'index'
-  key: Uint8Array
-  value: Uint8Array | undefined
-}
-
 /** An entry, and what is stored of it. The writer made the canonical text to check its size, and the log hashes it. */
 export interface Recorded extends StoredEntry {
   entry: Entry
@@ -136,6 +129,8 @@ export interface LogReader {
   load(keys: readonly Key[]): Values | Promise<Values>
   /** The entries of a range, in pages. `to` defaults to the end. Errors: LEDGER_CORRUPT if an entry is missing. */
   entries(from: number, to?: number): AsyncGenerator<Entry[]>
+  /** The same as they are stored. */
+  storedEntries(from: number, to?: number): AsyncGenerator<StoredEntry[]>
   /**
    * Pages of stored rows or rows of sovereign state whose keys have a prefix, in the order of the keys' UTF-8. With
    * `after`, only those behind that key.
@@ -199,39 +194,4 @@ export interface Log extends LogReader {
   copy(): Promise<Log>
   /** Makes everything durable and lets go of the ledger. */
   close(): Promise<void>
-}
-
-/** A note about objects that are being stored. No entry before `size` names any of them, unless it was erased. */
-export interface Note {
-  digests: readonly string[]
-  /** Those that were erased before, with the seqs of the entries that record it. */
-  erased?: readonly (readonly [digest: string, seq: number])[]
-  size: number
-}
-
-/**
- * Texts stored under their SHA-256, before the entry that names them. Each write includes a note of its content, and
- * the append of the entry deletes the notes. After a crash, the remaining notes show which objects have no entry.
- */
-export interface LogObjects {
-  /** The seq of the entry that records the erasure of an object; undefined if it is not erased. */
-  erasedAt(digest: string): number | undefined | Promise<number | undefined>
-  /** The digests that are not stored. */
-  missing(digests: readonly string[]): readonly string[] | Promise<readonly string[]>
-  /** Stores objects in several durable writes and returns the numbers of their notes. */
-  put(objects: Iterable<readonly [digest: string, text: string]>, size: number): Promise<number[]>
-  /** All notes, oldest first. */
-  notes(): Promise<{ number: number; note: Note }[]>
-  /** Deletes notes, and objects that no entry names. An object that was erased before is erased again. */
-  drop(digests: readonly string[], notes: readonly number[]): Promise<void>
-}
-
-/** The rows of the search index. */
-export interface LogIndex {
-  /** Exact counts of index writes. */
-  readonly counts: { batches: number; rows: number }
-  /** Pages of keys and values in the half-open range, in byte order. A negative limit means none. */
-  pages(from: Uint8Array, to: Uint8Array, limit?: number): AsyncGenerator<[key: Buffer, value: Buffer][]>
-  /** Writes all of the changes or none, durably. Errors: LEDGER_UNAVAILABLE. */
-  write(writes: readonly IndexWrite[]): Promise<void>
 }

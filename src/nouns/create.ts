@@ -44,7 +44,8 @@ export interface CreateOptions {
 }
 
 const newLedgerId = customAlphabet('0123456789abcdefghijklmnopqrstuvwxyz', 16)
-const newNodeName = customAlphabet('0123456789abcdefghijklmnopqrstuvwxyz', 8)
+/** A name for a node of a database, until its operator gives it another. */
+export const newNodeName = customAlphabet('0123456789abcdefghijklmnopqrstuvwxyz', 8)
 const foldersLookedAtMax = 20_000
 
 /**

@@ -12,6 +12,7 @@ import { demandOwnHost, whileValid } from './caller.ts'
 import { operationsByName } from './calls.ts'
 import type { Exchange } from './exchange.ts'
 import type { Ground, Handler } from './ground.ts'
+import { hookRoutes } from './hooks.ts'
 import { demandNoBody, inputOfQuery, parametersOf } from './input.ts'
 import { sendObject, takeObject } from './objects.ts'
 import { invalid, notBegun } from './problem.ts'
@@ -92,11 +93,12 @@ const handlersByKind: Readonly<Record<Operation['facts']['kind'], [Method, (oper
 const anyObject = objectPath(':digest')
 const anyTile = tilesPath('*')
 
-const others: readonly [Method, string, Handler][] = [
+const others: readonly (readonly [Method, string, Handler])[] = [
   ['GET', anyObject, objectHandler('GET', sendObject)],
   ['PUT', anyObject, objectHandler('PUT', takeObject)],
   ['GET', anyTile, tilesHandler],
   ['POST', paths.batch, batchHandler],
+  ...hookRoutes,
   ['GET', paths.events, eventsHandler],
   ['POST', paths.mcp, (exchange, { mcp }) => mcp(exchange)],
   ['GET', paths.live, (exchange) => exchange.sendJson({ live: true })],

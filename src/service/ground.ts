@@ -1,4 +1,5 @@
 import type { HttpBindings } from '@hono/node-server'
+import type { Hooks } from '../hooks/hooks.ts'
 import type { LocalLedger } from '../ledger.ts'
 import type { Caller } from './caller.ts'
 import type { Calls } from './calls.ts'
@@ -13,8 +14,9 @@ export interface Ground {
   exchangeOf: (bindings: HttpBindings) => Exchange
   /** Brings what the writer has to answer to it. */
   forward: Forward
+  hooks: Hooks
   /** The ledger that answers now. */
-  readonly ledger: LocalLedger
+  ledger: LocalLedger
   mcp: (exchange: Exchange) => Promise<void>
   metrics: Metrics
   /** Counts a call apart from short requests. Errors: LEDGER_UNAVAILABLE (too many). */

@@ -2,6 +2,7 @@ import type { IncomingMessage, RequestListener, ServerResponse } from 'node:http
 import type { Duplex } from 'node:stream'
 import { getRequestListener } from '@hono/node-server'
 import { systemCodeOf } from '../errors.ts'
+import { Hooks } from '../hooks/hooks.ts'
 import { limits } from '../kernel/limits.ts'
 import type { LocalLedger } from '../ledger.ts'
 import type { SharedLedger } from '../shared.ts'
@@ -57,6 +58,7 @@ class HttpService implements Service {
   readonly #log: Log
   readonly #metrics: Metrics
   readonly #forward: Forward
+  readonly #ground: Ground
   #duties: Duties | undefined
   #node: Node | undefined
   readonly #handle: ReturnType<typeof getRequestListener>
@@ -75,16 +77,14 @@ class HttpService implements Service {
     this.#metrics = new Metrics(() => this.#figures(), tally)
     const authenticate = options.authenticate ?? ((token: string) => this.#ledger.authenticate(token))
     const demandsToken = () => (options.socket_auth ?? this.#ledger.settings.socket_auth) === 'token'
-    const ledgerNow = () => this.#ledger
     const ground: Ground = {
       begin: (exchange, kind) => this.#inProgress.move(exchange, kind),
       callerOf: (exchange) => callerOf(exchange, { authenticate, demandsToken: demandsToken() }),
-      calls: new Calls(ledgerNow, new Rates(options.calls_per_second)),
+      calls: new Calls(() => this.#ledger, new Rates(options.calls_per_second)),
       exchangeOf: ({ outgoing }) => this.#inProgress.of(outgoing as ServerResponse),
       forward: this.#forward,
-      get ledger() {
-        return ledgerNow()
-      },
+      hooks: new Hooks(ledger),
+      ledger,
       mcp: async (exchange) => {
         const caller = await ground.callerOf(exchange)
         // Most services never serve MCP, and its modules take time to load.
@@ -94,6 +94,7 @@ class HttpService implements Service {
       metrics: this.#metrics,
       readiness: () => this.#readiness(),
     }
+    this.#ground = ground
     const app = appOf(ground)
     // The framework's own Request and Response stay out of the globals of this process.
     const settings = { hostname: 'lockstep', overrideGlobalObjects: false, errorHandler: unreadable }
@@ -135,6 +136,7 @@ class HttpService implements Service {
   async #serve(ledger: LocalLedger): Promise<void> {
     await this.#duties?.stop()
     this.#ledger = ledger
+    Object.assign(this.#ground, { hooks: new Hooks(ledger), ledger })
     this.#inProgress.endStreams()
     this.#takeDuties()
   }

@@ -4,7 +4,7 @@ import { isPathRow } from '../domain/lock/paths/tree.ts'
 import type { Entry } from '../kernel/entry.ts'
 import type { Check } from '../log/check.ts'
 import { differs } from '../log/corrupt.ts'
-import type { Note } from '../log/log.ts'
+import type { Note } from '../log/log-parts.ts'
 import { DerivedState } from '../views/derived-state.ts'
 
 /** Reads and checks the text of a stored object, and says which entry a mark of an erasure names. */

@@ -1,7 +1,8 @@
 import { LockstepError } from '../errors.ts'
 import type { Entry } from '../kernel/entry.ts'
 import { limits } from '../kernel/limits.ts'
-import type { IndexWrite, Key, Log } from '../log/log.ts'
+import type { Key, Log } from '../log/log.ts'
+import type { IndexWrite } from '../log/log-parts.ts'
 import { IndexDerivation, isMove } from './index-derivation.ts'
 import { blockEntries, creationTail, cursorTail, numberAt, numbered } from './index-keys.ts'
 

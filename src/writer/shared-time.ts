@@ -2,8 +2,8 @@ import { evolveSeat, type SeatState, seatStream } from '../domain/log/seat.ts'
 import type { Now } from '../kernel/clock.ts'
 import type { Row } from '../kernel/decider.ts'
 import type { Entry } from '../kernel/entry.ts'
-import type { SharedClock } from '../log/holding.ts'
 import type { Key, LogReader } from '../log/log.ts'
+import type { SharedClock } from '../log/log-parts.ts'
 
 /**
  * The time of a ledger that several machines write in turn: its engine's clock, which never goes back behind an entry,

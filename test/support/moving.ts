@@ -18,11 +18,13 @@ const run_id = 'run_one_1'
 /** A text that was erased before the move, and one that can still be erased. */
 export const secrets = { before: 'the witness lives at 17 Elm Street', later: 'and works in Oak Lane' }
 
-export const opened = (dir: string): Promise<LocalLedger> => openLedger({ actor: testActor, dir, self_check: true })
+/** `engine` opens the files that a ledger left for a database. */
+export const opened = (dir: string, engine?: 'level'): Promise<LocalLedger> =>
+  openLedger({ actor: testActor, dir, self_check: true, ...(engine === undefined ? {} : { engine }) })
 
 /** Works with the ledger of a folder, and closes it. */
-export async function reading<T>(dir: string, work: (ledger: LocalLedger) => Promise<T>): Promise<T> {
-  const ledger = await opened(dir)
+export async function reading<T>(dir: string, work: (ledger: LocalLedger) => Promise<T>, engine?: 'level'): Promise<T> {
+  const ledger = await opened(dir, engine)
   return work(ledger).finally(() => ledger.close())
 }
 
@@ -70,7 +72,7 @@ export function sourceOf(root: string): MoveSource {
   return {
     root,
     snapshot: async () =>
-      (await openLog({ layout, command: 'test', nonce: () => '', openWaitSeconds: 0, snapshot: 'always' })).log,
+      (await openLog({ layout, command: 'test', nonce: () => 'test', openWaitSeconds: 0, snapshot: 'always' })).log,
     seal: (to) => reading(root, (ledger) => ledger.log.seal({ actor: becca, to })),
   }
 }
@@ -97,16 +99,17 @@ export async function pairsOf(root: string): Promise<Map<string, string>> {
 }
 
 /** The old place of a ledger can be read, and changes no more. */
-export async function refusesCommands(dir: string): Promise<void> {
-  await reading(dir, async (ledger) => {
+export async function refusesCommands(dir: string, engine?: 'level'): Promise<void> {
+  const refuses = async (ledger: LocalLedger) => {
     const before = await ledger.head.get()
     await refused(append(ledger, 10), 'LEDGER_SEALED')
     await refused(ledger.locks.acquire({ holder: 'agent-1', name: 'other' }), 'LEDGER_SEALED')
     await refused(ledger.turns.stage({ run_id, triplets: [], turn_id: 'turn-0009' }), 'LEDGER_SEALED')
     equal(await ledger.head.get(), before)
     is((await ledger.locks.status({ name: 'kept' })).state, 'held')
-  })
-  await endsWithVerify(dir)
+    await ledger.log.verify()
+  }
+  await reading(dir, refuses, engine)
 }
 
 /** A place goes on with a ledger after a size: its locks, requests, runs and turns are as they were. */

@@ -1,5 +1,5 @@
 import { LockstepError, messageOf } from '../../errors.ts'
-import type { IndexWrite, LogIndex } from '../log.ts'
+import type { IndexWrite, LogIndex } from '../log-parts.ts'
 import { unseal } from './rows/codec.ts'
 import * as keys from './rows/keys.ts'
 import type { PairReader, StoreBatch } from './store.ts'

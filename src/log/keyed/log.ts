@@ -5,7 +5,6 @@ import { rootOf } from '../../merkle/frontier.ts'
 import { emptyTree, type TileReader } from '../../merkle/tiles.ts'
 import type { Erased, ErasedWrite } from '../erased.ts'
 import type { StoredEntry } from '../free-texts.ts'
-import type { Holding } from '../holding.ts'
 import { newDigestKey } from '../keyed-digest.ts'
 import type {
   Appended,
@@ -19,6 +18,7 @@ import type {
   TreeHeadFile,
   ViewWrite,
 } from '../log.ts'
+import type { Holding } from '../log-parts.ts'
 import { sha256 } from '../sha256.ts'
 import { withTextsErased } from './erased-texts.ts'
 import { Generations } from './generations.ts'

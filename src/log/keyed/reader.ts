@@ -1,6 +1,7 @@
 import type { Entry } from '../../kernel/entry.ts'
 import type { TileReader } from '../../merkle/tiles.ts'
 import { missing } from '../corrupt.ts'
+import type { StoredEntry } from '../free-texts.ts'
 import type { Key, LogReader, LogSnapshot, Values } from '../log.ts'
 import { objectIn } from './objects.ts'
 import { decode, decodeEntry, decodeStored, unsealIfThere } from './rows/codec.ts'
@@ -44,6 +45,10 @@ export abstract class KeyedReader implements LogReader {
 
   entries(from: number, to = this.head().size): AsyncGenerator<Entry[]> {
     return entriesOf(this.reader, from, to)
+  }
+
+  storedEntries(from: number, to = this.head().size): AsyncGenerator<StoredEntry[]> {
+    return pagesOf(this.reader, from, to, decodeStored)
   }
 
   async *scan(view: 'row' | 'state', prefix: string, after?: string): AsyncGenerator<[string, unknown][]> {
@@ -107,13 +112,22 @@ export function storedTiles(reader: StoreReader): TileReader {
 }
 
 /** The entries of a range, in pages. Errors: LEDGER_CORRUPT with the first missing seq. */
-export async function* entriesOf(reader: StoreReader, from: number, to: number): AsyncGenerator<Entry[]> {
+export function entriesOf(reader: StoreReader, from: number, to: number): AsyncGenerator<Entry[]> {
+  return pagesOf(reader, from, to, decodeEntry)
+}
+
+async function* pagesOf<T>(
+  reader: StoreReader,
+  from: number,
+  to: number,
+  decoded: (key: Uint8Array, sealed: Uint8Array) => T,
+): AsyncGenerator<T[]> {
   let seq = from
   for await (const page of reader.scan(keys.ranges.entries(from, to))) {
     yield page.map(([key, value]) => {
       if (keys.seqOfEntryKey(key) !== seq) throw missing(seq)
       seq += 1
-      return decodeEntry(key, value)
+      return decoded(key, value)
     })
   }
   if (seq < to) throw missing(seq)

@@ -4,18 +4,8 @@ import { corrupt } from '../corrupt.ts'
 import { IndexRows } from '../keyed/index-rows.ts'
 import { Objects } from '../keyed/objects.ts'
 import { noteKey } from '../keyed/rows/keys.ts'
-import type {
-  Appended,
-  IndexWrite,
-  Key,
-  Log,
-  LogIndex,
-  LogObjects,
-  Meta,
-  SignedHead,
-  TreeHeadFile,
-  Values,
-} from '../log.ts'
+import type { Appended, Key, Log, Meta, SignedHead, TreeHeadFile, Values } from '../log.ts'
+import type { IndexWrite, LogIndex, LogObjects } from '../log-parts.ts'
 import { rootOf } from '../tiles.ts'
 import type { Session } from './database.ts'
 import type { PostgresParts } from './parts.ts'

@@ -84,6 +84,16 @@ export class PostgresReader implements LogReader {
   }
 
   async *entries(from: number, to?: number): AsyncGenerator<Entry[]> {
+    let seq = from
+    for await (const page of this.storedEntries(from, to)) {
+      yield page.map((stored) => {
+        seq += 1
+        return entryOf(seq - 1, stored)
+      })
+    }
+  }
+
+  async *storedEntries(from: number, to?: number): AsyncGenerator<StoredEntry[]> {
     const { head, tree } = this.known
     const end = to ?? head.size
     let seq = from
@@ -93,7 +103,7 @@ export class PostgresReader implements LogReader {
         if (at !== seq) throw missing(seq)
         seq += 1
         assertLeaf(at, stored.text, leafIn(leaves.get(Math.floor(at / tileWidth)), at))
-        return entryOf(at, stored)
+        return stored
       })
     }
     if (seq < end) throw missing(seq)

@@ -1,7 +1,7 @@
 import { LockstepError } from '../../errors.ts'
 import { databaseBoot } from '../../kernel/clock.ts'
 import { limits } from '../../kernel/limits.ts'
-import type { Holding, SharedClock, Term } from '../holding.ts'
+import type { Holding, SharedClock, Term } from '../log-parts.ts'
 
 /** Runs one statement on the primary and returns its rows, with their columns in order. */
 export type Query = <R extends unknown[]>(text: string, values: readonly unknown[]) => Promise<R[]>

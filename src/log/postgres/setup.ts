@@ -8,8 +8,9 @@ import { newDigestKey } from '../keyed-digest.ts'
 import type { Meta, NewMeta } from '../log.ts'
 import { sha256 } from '../sha256.ts'
 import type { Database, Session } from './database.ts'
+import type { PostgresLog } from './postgres-log.ts'
 import { grantsTo, schemaSteps, schemaVersion } from './schema.ts'
-import type { Query } from './seat.ts'
+import { notWriter, type Query } from './seat.ts'
 
 /** What `engine init` and `engine upgrade` did. */
 export interface SetUp {
@@ -91,4 +92,27 @@ async function inTransaction<T>(database: Database, work: (session: Session) => 
     // Whatever was not committed is undone.
     await session.end()
   }
+}
+
+/** Whether a database has a ledger. Errors: those of `assertSchema` and of the database. */
+export async function holdsLedger(query: Query, ledgerId: string): Promise<boolean> {
+  await assertSchema(query)
+  const rows = await query('SELECT 1 FROM lockstep.head WHERE ledger_id = $1', [ledgerId])
+  return rows.length > 0
+}
+
+/**
+ * Gives a ledger in a database another identity, or its place a name, unless another node has the seat of this log.
+ * Errors: NOT_WRITER, those of the database.
+ */
+export async function renameInDatabase(log: PostgresLog, meta: Meta): Promise<void> {
+  const { database, ledgerId } = log.parts
+  const [renamed] = await database.query(
+    `WITH h AS (UPDATE lockstep.head SET format = $3, origin = $4 WHERE ledger_id = $1 AND epoch = $2 RETURNING 1),
+     r AS (UPDATE lockstep.row SET value = $6 WHERE ledger_id = $1 AND gen = 0 AND key = $5 AND EXISTS (SELECT 1 FROM h))
+     SELECT 1 FROM h`,
+    [ledgerId, log.custody?.epoch, meta.format, meta.origin, metaKey, encode(metaKey, meta)],
+  )
+  if (renamed === undefined) throw notWriter('another node has the seat')
+  log.meta = meta
 }

@@ -13,7 +13,8 @@ import * as keys from '../../keyed/rows/keys.ts'
 import { readMeta } from '../../keyed/rows/meta-row.ts'
 import type { StoreReader } from '../../keyed/store.ts'
 import { leafHashOfText } from '../../leaf.ts'
-import type { Meta, Note, TreeHeadFile } from '../../log.ts'
+import type { Meta, TreeHeadFile } from '../../log.ts'
+import type { Note } from '../../log-parts.ts'
 import { sha256 } from '../../sha256.ts'
 import { TreeVerification } from './verify-tree.ts'
 
@@ -77,8 +78,7 @@ class StoredVerification {
     this.#options = options
     this.#checks = options.checks ?? []
     this.#takesRows = this.#checks.some((check) => check.row !== undefined)
-    const meta = readMeta(reader)
-    this.#stored = { meta, head: readHead(reader), rows: 0, receipts: 0, index: 0, left: 0 }
+    this.#stored = { meta: readMeta(reader), head: readHead(reader), rows: 0, receipts: 0, index: 0, left: 0 }
     this.#storedTiles = { tile: (level, index) => this.#tile(level, index) }
     this.#tree = new TreeVerification(this.#storedTiles)
   }
