@@ -61,7 +61,7 @@ export async function openShared({ actor, dir, engine }: OpenSharedOptions): Pro
     look: () => shared.look(),
     follow: async () => {
       await follower.follow()
-      shared.follower.signing?.keeper.touch()
+      shared.followed()
     },
     write: async (url) => {
       const written = await shared.write(url, () => {})

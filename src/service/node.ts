@@ -30,14 +30,16 @@ export class Node {
   #work: Promise<void> = Promise.resolve()
   #failed = ''
 
-  constructor(parts: NodeParts) {
+  private constructor(parts: NodeParts) {
     this.#parts = parts
+    parts.forward.to(undefined)
   }
 
   /** Looks at the seat for the first time, and keeps looking. */
-  async start(): Promise<void> {
-    const wait = await this.#step()
-    this.#work = this.#run(wait)
+  static async start(parts: NodeParts): Promise<Node> {
+    const node = new Node(parts)
+    node.#work = node.#run(await node.#step())
+    return node
   }
 
   /** Gives the seat back, so that another node takes it at once. */

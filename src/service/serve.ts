@@ -126,10 +126,9 @@ class HttpService implements Service {
 
   /** Takes part in a ledger that several nodes share. Called once, after `listen`. */
   async share(shared: SharedLedger): Promise<void> {
-    this.#forward.to(undefined)
-    const [serve, url] = [(ledger: LocalLedger) => this.#serve(ledger), this.#options.forward?.url ?? this.url]
-    this.#node = new Node({ forward: this.#forward, log: this.#log, serve, shared, url })
-    await this.#node.start()
+    const serve = (ledger: LocalLedger) => this.#serve(ledger)
+    const url = this.#options.forward?.url ?? this.url
+    this.#node = await Node.start({ forward: this.#forward, log: this.#log, serve, shared, url })
   }
 
   /** Answers from another ledger from now on. Streams end, and their readers go on where they were. */
@@ -142,9 +141,8 @@ class HttpService implements Service {
   }
 
   #takeDuties(): void {
-    const isWriter = !this.#ledger.isSnapshot
-    this.#duties = isWriter ? new Duties(this.#ledger, this.#log, this.#options.sweep_s) : undefined
-    if (isWriter) this.#metrics.observe(this.#ledger.tally)
+    this.#duties = this.#ledger.isSnapshot ? undefined : new Duties(this.#ledger, this.#log, this.#options.sweep_s)
+    this.#metrics.observe(this.#ledger.tally)
   }
 
   get socket(): string | undefined {

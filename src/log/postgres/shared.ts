@@ -6,6 +6,7 @@ import { Database } from './database.ts'
 import { openFollower } from './open.ts'
 import type { PostgresLog } from './postgres-log.ts'
 import { readSeat, type Seat, type SeatRow, takeSeat } from './seat.ts'
+import type { Signing } from './signing.ts'
 
 /** A log that this node writes, with the seat under which it does. */
 export interface WrittenLog {
@@ -23,6 +24,7 @@ export class SharedLog {
   readonly #database: Database
   readonly #file: EngineFile
   readonly #layout: Layout
+  readonly #signing: Signing | undefined
 
   private constructor(
     file: EngineFile,
@@ -33,6 +35,7 @@ export class SharedLog {
     this.#file = file
     this.#layout = layout
     this.follower = follower
+    this.#signing = follower.signing
     this.node = `${file.node}/service`
   }
 
@@ -51,6 +54,12 @@ export class SharedLog {
     return row
   }
 
+  /** Called when the follower has taken in what others appended: this node keeps the newest head that it knows. */
+  followed(): void {
+    this.follower.signing = this.#signing
+    this.#signing?.keeper.touch()
+  }
+
   /**
    * Takes the seat and opens the log to write; undefined if another node has the seat. `failed` is told when an extension
    * of the seat failed. Errors: those of `openFollower`.
@@ -64,6 +73,8 @@ export class SharedLog {
       if (seat !== undefined) {
         seat.keep(failed)
         await log.write(seat)
+        // The follower falls behind now, and one of the two keeps the head of this node.
+        this.follower.signing = undefined
         return { log, seat }
       }
     } catch (error) {
