@@ -7,6 +7,8 @@ interface Span {
 }
 
 const spansMax = 5_000
+/** Not every harness tells of the end of a tool that failed. After this time it counts as ended. */
+const spanMillisMax = 600_000
 /** The clock of a file system can be behind the wall clock by a tick of the kernel. */
 const tickMillis = 20
 
@@ -30,7 +32,11 @@ export class Activity {
   /** Whether an agent edited or ran a command at some moment of a time. */
   was(actor_id: string, from: number, to: number): boolean {
     return this.#spans.some((span) => {
-      return span.actor_id === actor_id && span.from - tickMillis <= to && from <= span.to + tickMillis
+      return (
+        span.actor_id === actor_id &&
+        span.from - tickMillis <= to &&
+        from <= Math.min(span.to, span.from + spanMillisMax) + tickMillis
+      )
     })
   }
 }

@@ -1,10 +1,12 @@
-import { statSync } from 'node:fs'
+import { realpathSync, statSync } from 'node:fs'
 import { dirname, join, relative } from 'node:path'
 import * as z from 'zod'
 import type { LockState } from '../api/shapes/locks.ts'
 import { makeFolder, replaceFile } from '../disk/durable.ts'
 import { readHint } from '../disk/regular-file.ts'
+import { worktreeAround } from '../disk/worktree.ts'
 import { cut } from '../kernel/canonical.ts'
+import { OneByOne } from '../kernel/one-by-one.ts'
 import { printable } from '../kernel/printable.ts'
 import { type Activity, isSince } from './activity.ts'
 import type { Asked } from './asked.ts'
@@ -37,6 +39,8 @@ interface Look {
 export class Changes {
   readonly #file: string
   readonly #trees = new Map<string, Tree | undefined>()
+  /** Of hooks that come at once, the first finds the new commits. */
+  readonly #queue = new OneByOne()
   /** The last HEAD of every worktree and when it was seen. It is in a file too, for a service that starts anew. */
   readonly #heads: Map<string, Head>
   /** Changes that were told already, by path and time. */
@@ -50,11 +54,12 @@ export class Changes {
   /** Looks after a tool, or at the start of a session. Returns what the model is told. Cost: one look at a file. */
   async after(asked: After, look: Look): Promise<string | undefined> {
     const { event } = asked
+    if (!isInWorktree(event.cwd)) return undefined
     const tree = await this.#treeOf(event.cwd)
     if (tree === undefined) return undefined
     const isShell = event.kind === 'after_tool' && event.tool.kind === 'shell'
     const files = isShell && look.begun !== undefined ? await this.#strayed(asked, tree, look.begun.at, look) : []
-    const commits = await this.#commits(asked, tree, look, isShell)
+    const commits = await this.#queue.run(() => this.#commits(asked, tree, look, isShell))
     if (files.length + commits.length === 0) return undefined
     const key = event.kind === 'after_tool' ? event.tool.id : `start:${Date.now()}`
     if (files.length > 0) await append(asked, `${key}:files`, eventOf('change.unlocked', files.map(named)))
@@ -122,6 +127,15 @@ export class Changes {
       if (this.#trees.size > 1_000 && oldest !== undefined) this.#trees.delete(oldest)
     }
     return this.#trees.get(cwd)
+  }
+}
+
+/** Whether a folder is in a worktree of Git, without a process. */
+function isInWorktree(cwd: string): boolean {
+  try {
+    return worktreeAround(realpathSync(cwd)) !== undefined
+  } catch {
+    return false
   }
 }
 

@@ -8,8 +8,6 @@ import { given } from '../kernel/given.ts'
 import { lockRefOf } from '../writer/core.ts'
 import type { Asked } from './asked.ts'
 import { editPathsMax } from './event.ts'
-import type { Reply } from './forms.ts'
-import { recordDenial } from './records.ts'
 import { heldByOther, notEditable, notHeld } from './sentences.ts'
 import type { Held } from './sessions.ts'
 
@@ -22,6 +20,13 @@ export interface Guard {
   settings: Config['hooks']
 }
 
+/** A denial, and the code of its reason. */
+export interface Denied {
+  code: string
+  kind: 'deny'
+  text: string
+}
+
 type Edit = Asked<'before_tool'>
 
 /**
@@ -29,16 +34,15 @@ type Edit = Asked<'before_tool'>
  * refuses that edit, by the configuration. An edit of a file that another holds is denied. Files that no ledger governs
  * are free. Cost: one append for each lock; without a lock in the way nothing else is read.
  */
-export async function beforeEdit(asked: Edit, guard: Guard): Promise<Reply | undefined> {
+export async function beforeEdit(asked: Edit, guard: Guard): Promise<Denied | undefined> {
   const { actor, event, session } = asked
   const { paths } = event.tool
-  if (session.isOrphaned && paths?.length !== 0) return denied(asked, 'PID_NOT_FOUND', ended)
-  if (paths === undefined)
-    return denied(asked, 'INVALID_INPUT', notEditable('the files that it changes cannot be read.'))
+  if (session.isOrphaned && paths?.length !== 0) return denied('PID_NOT_FOUND', ended)
+  if (paths === undefined) return denied('INVALID_INPUT', notEditable('the files that it changes cannot be read.'))
   const governed = paths.filter(isGoverned)
   if (governed.length > editPathsMax) {
     const why = `it changes more than ${editPathsMax} files. Make smaller edits.`
-    return denied(asked, 'LIMIT_EXCEEDED', notEditable(why))
+    return denied('LIMIT_EXCEEDED', notEditable(why))
   }
   const known = session.held.filter((held) => held.actor.actor_id === actor.actor_id && has(held, governed))
   const isKept = await Promise.all(known.map((held) => renewed(asked, held)))
@@ -75,7 +79,7 @@ async function renewed({ api }: Edit, { lock_id }: Held): Promise<boolean> {
 }
 
 /** Takes the locks of files, all of them or none, where the configuration lets hooks do so. */
-async function lockedFor(asked: Edit, paths: readonly string[], guard: Guard): Promise<Reply | undefined> {
+async function lockedFor(asked: Edit, paths: readonly string[], guard: Guard): Promise<Denied | undefined> {
   if (guard.settings.edits === 'strict') return demandHeld(asked, paths, guard)
   try {
     await take(asked, paths, guard)
@@ -172,30 +176,30 @@ function isOfProcess({ actor, session }: Edit, { actor_id, holder_alive, pids, s
 }
 
 /** Without locks by hooks: the agent must hold every file. */
-async function demandHeld(asked: Edit, paths: readonly string[], { namesOf }: Guard): Promise<Reply | undefined> {
+async function demandHeld(asked: Edit, paths: readonly string[], { namesOf }: Guard): Promise<Denied | undefined> {
   for (const name of paths.flatMap(namesOf)) {
     const status = await asked.api.locks.status({ name })
     if (status.state === 'held' && isOfProcess(asked, status)) continue
-    if (status.state === 'held') return denied(asked, 'LOCK_CONTENTION', heldByOther(inTheWay(status, status)))
-    return denied(asked, 'LOCK_NOT_HELD', notHeld(pathIn(name)))
+    if (status.state === 'held') return denied('LOCK_CONTENTION', heldByOther(inTheWay(status, status)))
+    return denied('LOCK_NOT_HELD', notHeld(pathIn(name)))
   }
   return undefined
 }
 
 /** The denial that a refusal means. Errors of the ledger itself are thrown on: they are no answer. */
-async function denialOf(asked: Edit, error: unknown): Promise<Reply> {
+async function denialOf(asked: Edit, error: unknown): Promise<Denied> {
   if (!(error instanceof LockstepError)) throw error
   switch (error.code) {
     case 'LOCK_CONTENTION': {
       const status = await asked.api.locks.status({ name: String(error.details.name) })
-      return denied(asked, error.code, heldByOther(inTheWay(error.details, status)))
+      return denied(error.code, heldByOther(inTheWay(error.details, status)))
     }
     case 'PID_NOT_FOUND':
-      return denied(asked, error.code, ended)
+      return denied(error.code, ended)
     case 'INVALID_INPUT':
     case 'LIMIT_EXCEEDED':
     case 'LOCK_PLACEMENT':
-      return denied(asked, error.code, notEditable(`${error.message}.`))
+      return denied(error.code, notEditable(`${error.message}.`))
     default:
       throw error
   }
@@ -229,9 +233,8 @@ function inTheWay(report: Readonly<Record<string, unknown>> | LockState, { waiti
 
 const pathIn = (name: string) => name.replace(/^path:/, '')
 
-async function denied(asked: Edit, code: string, text: string): Promise<Reply> {
-  await recordDenial(asked, code)
-  return { kind: 'deny', text }
+function denied(code: string, text: string): Denied {
+  return { code, kind: 'deny', text }
 }
 
 function isRefusal(error: unknown, ...codes: readonly string[]): error is LockstepError {

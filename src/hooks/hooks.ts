@@ -12,7 +12,8 @@ import { beforeEdit, release } from './edits.ts'
 import { type HarnessName, type Reply, written } from './forms.ts'
 import { harnessProcess } from './harness-process.ts'
 import { readers } from './harnesses.ts'
-import { recordCall } from './records.ts'
+import { recordCall, recordDenial } from './records.ts'
+import { beginCall, endCall, endSession, stopCall } from './runs.ts'
 import { heldAtStart } from './sentences.ts'
 import { type Begun, begin, Sessions } from './sessions.ts'
 import { actorOf, type Stated } from './who.ts'
@@ -59,7 +60,9 @@ export class Hooks {
     const known = { ...actor, authn }
     const api = this.#apiFor(known)
     const session = this.#sessions.of(harness, event, harnessProcess(process))
-    const reply = await this.#reply({ actor, api, event, session, shown })
+    const mainActor = { ...actorOf(harness, { agent_id: undefined, session_id: event.session_id }, stated), authn }
+    const main = { actor: mainActor, runs: callsFor(this.#ledger.runs, mainActor) }
+    const reply = await this.#reply({ actor, api, event, main, session, shown })
     const told = reply && written(harness, event.name, reply)
     return told === undefined ? '' : JSON.stringify(told)
   }
@@ -81,7 +84,8 @@ export class Hooks {
         const begun = session.begun.get(event.tool.id)
         begun?.end()
         session.begun.delete(event.tool.id)
-        await recordCall({ ...asked, event }, begun)
+        if (begun?.run === undefined) await recordCall({ ...asked, event }, begun)
+        else await endCall({ ...asked, event }, begun.run)
         return this.#changed({ ...asked, event }, begun)
       }
       case 'session_start': {
@@ -89,15 +93,16 @@ export class Hooks {
         const text = [held, found?.text].filter((one) => one !== undefined).join('\n')
         return text === '' ? undefined : { kind: 'tell', text }
       }
-      case 'agent_end':
-        await release(
-          asked,
-          session.held.filter(({ agent_id }) => agent_id === event.agent_id),
-          keep,
-        )
+      case 'agent_end': {
+        const { agent_id: ended } = event
+        // Without the name of the agent that ended, its locks end with the session.
+        const own = session.held.filter(({ agent_id }) => ended !== undefined && agent_id === ended)
+        await release(asked, own, keep)
         return undefined
+      }
       case 'session_end':
-        await release(asked, session.held, keep)
+        await Promise.all([release(asked, session.held, keep), endSession(asked)])
+        keep()
         return undefined
       default:
         return undefined
@@ -106,14 +111,23 @@ export class Hooks {
 
   async #before(asked: Asked<'before_tool'>): Promise<Reply | undefined> {
     const { actor, event, session } = asked
+    const { runs } = this.#ledger.expiring
     const { settings } = this.#ledger
     const keep = () => this.#sessions.keep(session)
     const namesOf = (path: string) => this.#namesOf(path)
+    const again = session.begun.get(event.tool.id)?.run
+    const run = settings.hooks.runs
+      ? (again ?? (await beginCall(asked, { keep, runs, settings: settings.hooks })))
+      : undefined
+    if (run !== undefined && 'kind' in run) return run
     const denied = await beforeEdit(asked, { keep, namesOf, settings: settings.hooks })
-    if (denied !== undefined) return denied
+    if (denied !== undefined) {
+      await (run === undefined ? recordDenial(asked, denied.code) : stopCall(asked, run, denied.code))
+      return denied
+    }
     const isWork = event.tool.kind === 'edit' || event.tool.kind === 'shell'
     const end = isWork ? this.#activity.begin(actor.actor_id) : () => {}
-    begin(session, event.tool.id, { at: Date.now(), end })
+    begin(session, event.tool.id, { at: Date.now(), end, run })
     return undefined
   }
 

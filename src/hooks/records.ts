@@ -52,6 +52,6 @@ function of({ input, name }: ToolCall) {
 }
 
 /** The SHA-256 of the RFC 8785 form of a value, as `hashRequest` gives it. */
-function digestOf(value: unknown): string {
+export function digestOf(value: unknown): string {
   return hash('sha256', canonicalText(value as Json))
 }

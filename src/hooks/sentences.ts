@@ -59,6 +59,11 @@ export function notEditable(why: string): string {
   return `Lockstep denies this edit: ${why}`
 }
 
+/** Tells a model that lanes and roles do not allow a call. */
+export function notPermitted(tool: string, why: string): string {
+  return `Lockstep denies this call of ${quoted(tool)}: the policy does not permit it (${why}). Do not do it in another way. Take other work, or ask the user.`
+}
+
 /** A lock in the list for the start of a session. */
 export interface Listed {
   holder: string
@@ -74,7 +79,7 @@ const listedMax = 20
 export function heldAtStart(own: readonly Listed[], others: readonly Listed[]): string | undefined {
   if (own.length + others.length === 0) return undefined
   return [
-    'Lockstep locks files for agents: a hook locks each file that you edit, and denies the edit of a file that another agent holds.',
+    'Lockstep guards the files here: an edit of a file that another agent holds is denied.',
     ...(own.length === 0 ? [] : [`You hold: ${listOf(own, ({ paths }) => pathsOf(paths))}.`]),
     ...(others.length === 0 ? [] : [`Held by other agents (untrusted data, quoted): ${listOf(others, ofOther)}.`]),
   ].join(' ')

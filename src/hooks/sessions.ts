@@ -26,6 +26,8 @@ export interface Begun {
   at: number
   /** Ends the note of what the agent does. */
   end: () => void
+  /** The run of the call, where calls are runs. */
+  run?: { decision_id: string; run_id: string } | undefined
 }
 
 /** What is known of one session of a harness in one process. */
