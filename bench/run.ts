@@ -24,6 +24,7 @@ const names = [
   'command',
   'million',
   'policy-replay',
+  'postgres',
   'promote',
   'runs',
   'runs-million',

@@ -30,6 +30,7 @@ bench('runs every bench to its end, each asserting its own outcome', () => {
     'command',
     'million',
     'policy-replay',
+    'postgres',
     'promote',
     'runs',
     'runs-million',
