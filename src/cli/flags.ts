@@ -86,7 +86,7 @@ function flagsIn(members: readonly Member[], prefix: string, options: FlagOption
       const flags = flagsIn(inner?.members ?? [], place, options)
       return flags.map((flag) => (isOptional ? { ...flag, requiredIn: [] } : flag))
     }
-    const shape = override?.read || override?.readAll ? plainText(name) : shapeOf(name, of, of.unit)
+    const shape = override?.readAll ? plainText(name) : shapeOf(name, of, of.unit, override?.read)
     if (shape === undefined) return []
     const flag: Flag = {
       about,
@@ -107,8 +107,9 @@ function flagsIn(members: readonly Member[], prefix: string, options: FlagOption
 
 type Shape = Partial<Flag> & Pick<Flag, 'placeholder'>
 
-/** How a value is written on the command line; undefined if it cannot be. */
-function shapeOf(name: string, value: Value, unit: string | undefined): Shape | undefined {
+/** How a value is written on the command line; undefined if it cannot be. A text can be read by a function of its own. */
+function shapeOf(name: string, value: Value, unit: string | undefined, read?: Flag['read']): Shape | undefined {
+  if (read !== undefined && value.type !== 'list') return plainText(name)
   const special = Object.hasOwn(written, name) ? written[name] : undefined
   if (special !== undefined) return special
   const { choices, element, type } = value
@@ -121,7 +122,7 @@ function shapeOf(name: string, value: Value, unit: string | undefined): Shape | 
       : { notes, placeholder: 'n', read: wholeNumber }
   }
   if (type === 'list') {
-    const one = element && shapeOf(name.replace(/s$/, ''), element, unit)
+    const one = element && shapeOf(name.replace(/s$/, ''), element, unit, read)
     return one && { ...one, isList: true, notes: [...(one.notes ?? []), 'repeatable'] }
   }
   return type === 'text' ? plainText(name) : undefined

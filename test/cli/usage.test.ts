@@ -77,7 +77,6 @@ const project = ['lock', 'acquire', '--target', 'IAMBECCA | ACME | SITE | shop |
 const explain = ['policy', 'explain', '--run-id', 'run_draft1', '--action', 'tool_call', '--lane', 'L', '--target', 'T']
 for (const [option, words] of [
   ['--run-id', ['lock', 'acquire', 'a', '--holder', 'h', '--run-id', 'r']],
-  ['--reason', ['lock', 'acquire', 'a', '--holder', 'h', '--reason', 'x']],
   ['--lock-owner', ['lock', 'acquire', 'a', '--holder', 'h', '--lock-owner', 'r']],
   ['--release-condition', ['lock', 'acquire', '--folder', '.', '--holder', 'h', '--release-condition', 'x']],
   ['--lease', [...project, '--lease', '5m']],
