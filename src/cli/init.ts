@@ -20,6 +20,10 @@ export function initVerb(): Command {
         '--accept-permissions',
         'accept and record that the disk stores no file modes, such as drvfs or exFAT',
       ),
+      engine: text(
+        '--engine <url>',
+        'the PostgreSQL database that gets the ledger: postgres://… (default: files in the folder)',
+      ),
       dir: text('[dir]', 'the root of the ledger (default: --dir, else the working directory)'),
       gitignore: toggle('--gitignore', 'add the ledger’s files to .gitignore instead of printing the lines'),
       nested: toggle('--nested', 'allow a ledger inside or above another'),
@@ -50,6 +54,7 @@ export function initVerb(): Command {
           ? {}
           : { config: { signer: { command: parsedJson(given.signer, '--signer') } } }),
         ...(given.origin === undefined ? {} : { origin: given.origin }),
+        ...(given.engine === undefined ? {} : { engine: given.engine as `postgres://${string}` }),
         ...(actor === undefined ? {} : { actor }),
       })
       const { lanes, roles } = await ledger.policy.show()

@@ -89,6 +89,10 @@ const parts: Readonly<Record<string, Part>> = {
     about: 'Add, retire and list the keys that sign for the ledger.',
     load: async (verb) => (await import('./key.ts')).keyCommand(verb),
   },
+  engine: {
+    about: 'Prepare a PostgreSQL database for ledgers, and show which engine has the ledger.',
+    load: async (verb) => (await import('./engine.ts')).engineCommand(verb),
+  },
   serve: {
     about: 'Serves the ledger to other processes, until it is told to stop.',
     load: async () => (await import('./serve.ts')).serveVerb(),
