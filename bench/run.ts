@@ -22,6 +22,7 @@ const names = [
   'audit-append',
   'beside',
   'command',
+  'hooks',
   'million',
   'policy-replay',
   'postgres',

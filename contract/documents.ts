@@ -8,6 +8,7 @@ import { conformancePage } from './conformance.ts'
 import { mcpPage } from './mcp-page.ts'
 import { openApi } from './open-api.ts'
 import { generatedPage } from './pages.ts'
+import { policySchemas } from './policy-keys.ts'
 import { referencePages } from './reference.ts'
 import { schemas } from './schemas.ts'
 import { servicePage } from './service-page.ts'
@@ -15,7 +16,7 @@ import { servicePage } from './service-page.ts'
 /** The meaning of each exit code of the command. `128+n` stands for the signal n. */
 export const exitCodes: Readonly<Record<string, string>> = {
   0: 'Success.',
-  1: 'An unexpected error: a defect in Lockstep.',
+  1: 'An unexpected error: a defect in Lockstep. Only of `policy test`: a decision is not the expected one.',
   2: 'Wrong usage or invalid input.',
   3: 'Not found.',
   4: 'Denied.',
@@ -57,7 +58,7 @@ export async function documents(): Promise<Map<string, string>> {
   generated.set('docs/reference/errors.md', errorsPage())
   generated.set('docs/reference/service.md', servicePage())
   generated.set('docs/reference/mcp.md', mcpPage())
-  for (const [path, text] of referencePages()) generated.set(path, text)
+  for (const [path, text] of [...referencePages(), ...policySchemas()]) generated.set(path, text)
   return generated
 }
 

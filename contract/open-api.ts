@@ -6,6 +6,7 @@ import { errorsOf, formsOf, grantsOf } from '../src/api/operation.ts'
 import { everyOperation, type Operation } from '../src/api/operations.ts'
 import { mediaTypes, pathOf, paths } from '../src/api/wire.ts'
 import { type Code, codes } from '../src/errors.ts'
+import { harnessNames } from '../src/hooks/forms.ts'
 import { isVerbatim } from '../src/service/input.ts'
 
 const manifest = JSON.parse(readFileSync(new URL('../package.json', import.meta.url), 'utf8')) as { version: string }
@@ -219,6 +220,55 @@ const otherRoutes: readonly [string, JsonSchema][] = [
           content: { [mediaTypes.lines]: { schema: { type: 'string', description: 'One {"call","input"} a line.' } } },
         },
         ...answerOf('One {"status","answer"} or {"status","problem"} a line.', mediaTypes.lines, { type: 'string' }),
+      },
+    },
+  ],
+  [
+    paths.hooks,
+    {
+      parameters: [
+        {
+          name: 'harness',
+          in: 'path',
+          required: true,
+          description: 'The harness that calls its hook.',
+          schema: { type: 'string', enum: [...harnessNames] },
+        },
+      ],
+      post: {
+        operationId: 'hooks',
+        summary: 'Answers a hook of a coding agent. The answer is what the hook prints: a document, or nothing.',
+        parameters: [
+          {
+            name: 'Lockstep-Process',
+            in: 'header',
+            description: 'The process above the hook, and on Linux its start time: "PID START".',
+            schema: { type: 'string' },
+          },
+          {
+            name: 'Lockstep-Actor',
+            in: 'header',
+            description: 'The actor, as in LOCKSTEP_ACTOR.',
+            schema: { type: 'string' },
+          },
+          {
+            name: 'Lockstep-On-Behalf-Of',
+            in: 'header',
+            description: 'The party that the actor acts for.',
+            schema: { type: 'string' },
+          },
+          {
+            name: 'Lockstep-Lock-Id',
+            in: 'header',
+            description: 'A lock that the agent holds.',
+            schema: { type: 'string' },
+          },
+        ],
+        requestBody: {
+          required: true,
+          content: { [mediaTypes.json]: { schema: { type: 'object', description: 'The document on stdin.' } } },
+        },
+        ...answerOf('What the hook prints.', mediaTypes.hook, { type: 'string' }),
       },
     },
   ],

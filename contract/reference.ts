@@ -4,6 +4,7 @@ import { answerShapes, documents, inputShapes, type JsonSchema, jsonSchemaOf } f
 import { formsOf, grantsOf, sharedErrors } from '../src/api/operation.ts'
 import { everyOperation, type Operation } from '../src/api/operations.ts'
 import { generatedPage, table } from './pages.ts'
+import { policyFileSections } from './policy-keys.ts'
 
 const nouns: { readonly [Noun in keyof Api]: string } = {
   audit: 'Audit events that programs append, and every entry as an audit event.',
@@ -70,7 +71,7 @@ function pageOf(noun: string): string {
 
 ${about} See [all operations](operations.md).
 
-${operations.map(operationText).join('\n\n')}
+${[...operations.map(operationText), ...(noun === 'policy' ? [policyFileSections()] : [])].join('\n\n')}
 `)
 }
 

@@ -1,6 +1,6 @@
 import { objectGrants } from '../src/api/operation.ts'
 import { everyOperation } from '../src/api/operations.ts'
-import { mediaTypes, objectPath, pathOf, paths, tilesPath, wireLimits } from '../src/api/wire.ts'
+import { hooksPath, mediaTypes, objectPath, pathOf, paths, tilesPath, wireLimits } from '../src/api/wire.ts'
 import { codes } from '../src/errors.ts'
 import { limits } from '../src/kernel/limits.ts'
 import { generatedPage, table } from './pages.ts'
@@ -52,6 +52,7 @@ ${table(
   ['method', 'path', 'what it does'],
   [
     `| POST | \`${paths.batch}\` | Several calls in one request |`,
+    `| POST | \`${hooksPath('<harness>')}\` | Answers a hook of a coding agent ([Hooks](hooks.md)). At the socket only |`,
     `| GET | \`${paths.events}\` | Entries as server-sent events, without end |`,
     `| POST | \`${paths.mcp}\` | The [tools of agents](mcp.md) over the Model Context Protocol |`,
     `| PUT | \`${objectPath('<sha256>')}\` | Keeps the proposal of a turn, for a turn of more than ${wireLimits.bodyBytes / 2 ** 20} MiB |`,

@@ -53,6 +53,8 @@ const ladder: Record<string, { rung: number; packages: string[] }> = {
   'open.ts': { rung: 11, packages: [...shared, 'nanoid'] },
   // What a holder does with a grant, on the caller's side: the same for every implementation.
   'lease.ts': { rung: 4, packages: shared },
+  // What the hooks of coding agents ask, and how each harness is answered.
+  hooks: { rung: 11.5, packages: shared },
   // A service in another process, called over HTTP.
   client: { rung: 4, packages: ['node:', 'undici'] },
   'client.ts': { rung: 5, packages: ['node:'] },

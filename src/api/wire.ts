@@ -12,6 +12,8 @@ export const mediaTypes = {
   problem: 'application/problem+json',
   note: 'text/plain; charset=utf-8',
   bytes: 'application/octet-stream',
+  /** What a hook prints: a JSON document, or nothing. */
+  hook: 'application/vnd.lockstep.hook+json',
 } as const
 
 /** The routes that are not operations. */
@@ -21,6 +23,7 @@ export const paths = {
   mcp: '/mcp',
   objects: '/v1/objects/{digest}',
   tiles: '/tiles/{path}',
+  hooks: '/v1/hooks/{harness}',
   live: '/livez',
   ready: '/readyz',
   metrics: '/metrics',
@@ -42,6 +45,11 @@ export function objectPath(digest: string): string {
 /** The route of the checkpoint, or of a tile by its path in C2SP tlog-tiles. */
 export function tilesPath(path: string): string {
   return paths.tiles.replace('{path}', path)
+}
+
+/** The route of the hooks of a harness. */
+export function hooksPath(harness: string): string {
+  return paths.hooks.replace('{harness}', harness)
 }
 
 /** The route of an operation: `pathOf('locks', 'acquireAll')` is `/v1/locks/acquire-all`. */

@@ -14,7 +14,9 @@ import { acceptingHead, acceptMissingHead } from './accept-head.ts'
 import { clockAheadText } from './clock-ahead.ts'
 import { configFinding } from './config.ts'
 import { folderOf, serviceOf, withOpenLedger } from './context.ts'
+import { fileSystemFinding } from './doctor-disk.ts'
 import { engineFinding } from './doctor-engine.ts'
+import { hooksFinding } from './doctor-hooks.ts'
 import { keyFinding } from './doctor-key.ts'
 import type { Globals } from './globals.ts'
 import { coloursOn, print } from './output.ts'
@@ -31,14 +33,6 @@ interface Finding {
   finding: string
 }
 
-/** Network file systems by their type number, from statfs(2). */
-const networkFileSystems: Record<number, string> = {
-  26985: 'NFS',
-  16914839: '9p',
-  4283649346: 'CIFS',
-  4266872130: 'SMB2',
-  1702057286: 'FUSE, possibly over a network',
-}
 const freeBytesMin = 256 * 1024 * 1024
 
 export function doctorVerb(): Command {
@@ -88,7 +82,7 @@ async function examine(globals: Globals): Promise<Finding[]> {
     await check('key', () => keyFinding(layout, globals)),
     await check('configuration', () => configFinding(globals)),
     await check('clock', () => clock(thisMachine().boot_id, leaseClock().boot_ms)),
-    await check('file system', () => fileSystem(layout)),
+    await check('file system', () => fileSystemFinding(layout)),
     await check('case', () => caseOf(layout)),
     await check('disk space', () => diskSpace(layout)),
     await check('sync latency', () => syncLatency(layout)),
@@ -96,6 +90,7 @@ async function examine(globals: Globals): Promise<Finding[]> {
     await check('engine', () => engineFinding(layout)),
     await check('ledger', () => ledgerIn(globals)),
     await check('acquire and release', () => selfTest(layout)),
+    await check('hooks', () => hooksFinding(layout.root)),
   ]
   if (process.platform !== 'linux')
     findings.push({ check: 'platform', outcome: 'warn', finding: `${process.platform} is tested only by this report` })
@@ -143,13 +138,6 @@ async function entriesIn(ledger: LocalLedger): Promise<string> {
   const text = `opens, with ${(await ledger.head.get()).size} entries`
   if (aheadSeconds !== undefined) throw new Warning(`${text}; ${clockAheadText(aheadSeconds)}`)
   return text
-}
-
-function fileSystem({ root }: Layout): string {
-  const type = statfsSync(root).type
-  const network = networkFileSystems[type]
-  if (network !== undefined) throw new Warning(`${network}: locks and syncs over a network depend on the file server`)
-  return `local (type 0x${type.toString(16)})`
 }
 
 function caseOf(layout: Layout): string {

@@ -105,6 +105,10 @@ const parts: Readonly<Record<string, Part>> = {
     about: 'Cosign the checkpoints of other ledgers, and have those of this ledger cosigned.',
     load: async (verb) => (await import('./witness.ts')).witnessCommand(verb),
   },
+  hook: {
+    about: 'Guard and record what coding agents do, by the hooks of their harness.',
+    load: async (verb) => (await import('./hook.ts')).hookCommand(verb),
+  },
   verify: {
     about: 'Reads all stored bytes and derives all state again.',
     load: async () => (await import('./verify.ts')).verifyVerb(),

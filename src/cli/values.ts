@@ -1,6 +1,6 @@
 import { isAbsolute, resolve, sep } from 'node:path'
 import { LockstepError } from '../errors.ts'
-import type { Actor } from '../kernel/ids.ts'
+import { type Actor, actorNamed } from '../kernel/ids.ts'
 import { parsedJson } from '../kernel/json.ts'
 import { limits } from '../kernel/limits.ts'
 import { readText } from './input-file.ts'
@@ -73,10 +73,7 @@ function secondsIn(unit: string): number {
 /** Reads an actor: `<type>:<id>`, or the bare id of an agent. */
 export function actorIn(text: string): Actor {
   if (/^(agent|human|system):$/.test(text)) throw invalid(`the actor "${text}" has a type but no id`)
-  const [, type, id] = /^(agent|human|system):(.+)$/s.exec(text) ?? []
-  return id === undefined
-    ? { actor_id: text, actor_type: 'agent' }
-    : { actor_id: id, actor_type: type as Actor['actor_type'] }
+  return actorNamed(text)
 }
 
 /** Reads a grant of a lock: `NAME@TOKEN`. */

@@ -23,6 +23,8 @@ export interface Layout {
   /** The private key that was added last, until the key before it is retired. */
   nextKey: string
   guardSecret: string
+  /** What sessions of coding agents hold by their hooks. */
+  hooks: string
   vkey: string
   config: string
   /** The database that has the ledger, if it is not in files. */
@@ -62,6 +64,7 @@ export function layoutOf(root: string, home = join(root, homeName)): Layout {
     key: join(home, 'key'),
     nextKey: join(home, 'key.next'),
     guardSecret: join(home, 'guard.secret'),
+    hooks: join(home, 'hooks'),
     vkey: join(home, 'key.pub'),
     config: join(home, 'config.json'),
     engine: join(home, 'engine.json'),

@@ -115,6 +115,19 @@ export const configSchema = z.strictObject({
   /** Where the service puts the newest signed checkpoint: files, below the root or absolute, or URLs that take PUT. */
   anchors: z.array(place).max(16).default([]),
   anchor_every_s: period,
+  /**
+   * What the hooks of coding agents do before an edit of a file that nobody holds: `auto` locks it for the session until
+   * `auto_lease_s` after the last edit of it, `strict` refuses the edit. With `runs` each call of a tool is a run of its
+   * own in the role `role_id`, which the policy must allow.
+   */
+  hooks: z
+    .strictObject({
+      auto_lease_s: z.int().min(60).max(limits.resourceLeaseSecondsMax).default(900),
+      edits: z.enum(['auto', 'strict']).default('auto'),
+      role_id: lineOf(120).default('agent'),
+      runs: z.boolean().default(false),
+    })
+    .prefault({}),
   /** Whether contention, and waits that end with TIMED_OUT, are recorded as entries. */
   record_contention: z.boolean().default(false),
 })

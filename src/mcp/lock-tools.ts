@@ -84,6 +84,7 @@ const state = shapes.status.pick({ holder_alive: true, state: true, token: true,
   name: z.string(),
   paths: z.array(z.string()).optional(),
   shared: z.boolean().optional(),
+  held_name: z.string().optional(),
   held_since: z.string().optional(),
   lease_remaining_s: z.int().nullable().optional(),
   untrusted: untrustedTexts,
@@ -107,15 +108,30 @@ export const statusTool = tool({
     locks: z.array(state),
     truncated: z.boolean().describe('More locks are held.'),
   }),
-  run: async ({ api, fromHere }, { folder, names }) => {
+  run: async (session, { folder, names }) => {
+    const { api, fromHere } = session
     if (folder !== undefined && names !== undefined) {
       throw new LockstepError('INVALID_INPUT', 'lock_status: give either names or a folder, or neither')
     }
     if (folder !== undefined) return shown([await api.locks.status({ folder: fromHere(folder) })])
     if (names === undefined) return shown((await api.locks.list()).locks)
-    return shown(await Promise.all(names.map((name) => api.locks.status({ name }))))
+    return shown(await Promise.all(names.map((name) => stateOf(session, name))))
   },
 })
+
+/**
+ * The state of a lock by its name. A resource or path that was never locked is free; a lock of another kind can have a
+ * file that the ledger does not know, so it is an error.
+ */
+async function stateOf({ api }: Session, name: string): Promise<LockState> {
+  try {
+    return await api.locks.status({ name })
+  } catch (error) {
+    const kind = (['path', 'resource'] as const).find((one) => name.startsWith(`${one}:`))
+    if (kind === undefined || !(error instanceof LockstepError) || error.code !== 'NOT_FOUND') throw error
+    return { kind, last_seq: null, name, state: 'free', waiting: 0 }
+  }
+}
 
 function shown(locks: readonly LockState[]) {
   return { locks: locks.slice(0, limits.toolItemsMax).map(viewOf), truncated: locks.length > limits.toolItemsMax }
@@ -123,12 +139,12 @@ function shown(locks: readonly LockState[]) {
 
 /** A lock as models see it. */
 function viewOf({ acquired, first_waiting, holder, lease_remaining_s, reason, worktree, ...state }: LockState) {
-  const { holder_alive, name, paths, shared, state: is, token, waiting } = state
+  const { held_name, holder_alive, name, paths, shared, state: is, token, waiting } = state
   return {
     name,
     state: is,
     waiting,
-    ...given({ held_since: acquired, holder_alive, lease_remaining_s, paths, shared, token }),
+    ...given({ held_name, held_since: acquired, holder_alive, lease_remaining_s, paths, shared, token }),
     untrusted: textsOf({ holder, first_waiting: first_waiting?.holder, reason, worktree }),
   }
 }

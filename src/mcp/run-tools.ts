@@ -39,7 +39,7 @@ const startTool = tool({
   about: 'Creates and starts a run: one task, whose actions the policy decides and the ledger records.',
   annotations: appends,
   input: z.strictObject({
-    run_kind: z.enum(runKinds).default('agent'),
+    run_kind: z.enum(runKinds).default('agent').describe('tool_gateway for calls of tools.'),
     run_name: create.shape.run_name,
     lane_id: create.shape.lane_id.describe('The lane of the policy.'),
     role_id: create.shape.role_id,
@@ -112,7 +112,9 @@ const authorizeTool = tool({
   annotations: appends,
   input: z.strictObject({
     run_id,
-    action: action.extend({ scope: z.looseObject({}).default({}).describe('Facts that the lane asks for.') }),
+    action: action.extend({
+      scope: z.looseObject({}).default({}).describe('Facts that the lane asks for, such as run_id, and audit: true.'),
+    }),
     idempotency_key: key,
   }),
   output: decided.omit({ pins: true, replayed: true }),

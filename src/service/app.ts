@@ -6,12 +6,14 @@ import { objectGrants } from '../api/operation.ts'
 import type { Operation } from '../api/operations.ts'
 import { mediaTypes, objectPath, pathOf, paths, tilesPath, wireLimits } from '../api/wire.ts'
 import { LockstepError } from '../errors.ts'
+import type { Hooks } from '../hooks/hooks.ts'
 import { parsedJson } from '../kernel/json.ts'
 import type { LocalLedger } from '../ledger.ts'
 import { answerBatch } from './batch.ts'
 import { type Caller, demandOwnHost, whileValid } from './caller.ts'
 import { type Calls, operationsByName } from './calls.ts'
 import type { Exchange } from './exchange.ts'
+import { hookRoutes } from './hooks.ts'
 import { bodyOf, inputOfQuery, keyOf, parametersOf } from './input.ts'
 import type { Metrics } from './metrics.ts'
 import { sendObject, takeObject } from './objects.ts'
@@ -24,6 +26,7 @@ export interface Ground {
   calls: Calls
   callerOf: (exchange: Exchange) => Caller | Promise<Caller>
   exchangeOf: (bindings: HttpBindings) => Exchange
+  hooks: Hooks
   ledger: LocalLedger
   mcp: (exchange: Exchange) => Promise<void>
   metrics: Metrics
@@ -108,11 +111,12 @@ const handlersByKind: Readonly<Record<Operation['facts']['kind'], [Method, (oper
 const anyObject = objectPath(':digest')
 const anyTile = tilesPath('*')
 
-const others: readonly [Method, string, Handler][] = [
+const others: readonly (readonly [Method, string, Handler])[] = [
   ['GET', anyObject, objectHandler('GET', sendObject)],
   ['PUT', anyObject, objectHandler('PUT', takeObject)],
   ['GET', anyTile, tilesHandler],
   ['POST', paths.batch, batchHandler],
+  ...hookRoutes,
   ['GET', paths.events, eventsHandler],
   ['POST', paths.mcp, (exchange, { mcp }) => mcp(exchange)],
   ['GET', paths.live, (exchange) => exchange.sendJson({ live: true })],

@@ -49,14 +49,15 @@ export class Mcp {
     const body = parsedJson(await bodyOf(exchange, mediaTypes.json, wireLimits.bodyBytes), 'the body')
     const messages = (Array.isArray(body) ? body : [body]).map((message) => Object(message) as Message)
     const session = exchange.header('mcp-session-id')
-    const waiting = messages.filter(({ params }) => Number(params?.arguments?.wait_s) > 0).map(({ id }) => id)
-    const own = waiting.map((id) => callKey(session, id))
-    const ending = new AbortController()
     for (const { method, params } of messages) {
       if (method === 'notifications/cancelled') this.#waiting.get(callKey(session, params?.requestId))?.abort()
     }
-    if (own.length > 0) this.#ground.begin(exchange, 'waiting')
+    const waiting = messages.filter(({ params }) => Number(params?.arguments?.wait_s) > 0)
+    if (waiting.length > 0) this.#ground.begin(exchange, 'waiting')
+    const ending = new AbortController()
     const signal = AbortSignal.any([exchange.signal({ untilDrain: true }), ending.signal])
+    // Without a session, the ids of different clients are alike.
+    const own = session === undefined ? [] : waiting.map(({ id }) => callKey(session, id))
     for (const key of own) this.#waiting.set(key, ending)
     try {
       const isFirst = messages.some(({ method }) => method === 'initialize')

@@ -2,6 +2,7 @@ import type { IncomingMessage, RequestListener, ServerResponse } from 'node:http
 import type { Duplex } from 'node:stream'
 import { getRequestListener } from '@hono/node-server'
 import { systemCodeOf } from '../errors.ts'
+import { Hooks } from '../hooks/hooks.ts'
 import { limits } from '../kernel/limits.ts'
 import type { LocalLedger } from '../ledger.ts'
 import { appOf, type Ground } from './app.ts'
@@ -93,6 +94,7 @@ class HttpService implements Service {
       callerOf: (exchange) => callerOf(exchange, { authenticate, demandsToken: demandsToken() }),
       calls: new Calls(ledger, new Rates(options.calls_per_second)),
       exchangeOf: ({ outgoing }) => this.#inProgress.of(outgoing as ServerResponse),
+      hooks: new Hooks(ledger),
       ledger,
       mcp: async (exchange) => {
         const caller = await ground.callerOf(exchange)

@@ -169,7 +169,7 @@ export class Batch {
     const { plan } = this.#parts
     let entries: Entry[]
     try {
-      entries = plan.add(events, item)
+      entries = plan.add(events, item, rows)
     } catch (error) {
       if (error === notLoaded) throw error
       const isTooLarge = error instanceof LockstepError && error.code === 'LIMIT_EXCEEDED'
@@ -177,7 +177,7 @@ export class Batch {
       return
     }
     const { notes } = item
-    plan.addWith({ changes, notes, objects, rows })
+    plan.addWith({ changes, notes, objects })
     plan.remember(item, entries)
     if (refusal === undefined) this.#resolve(item, { entries, replayed: false })
     else this.#reject(item, errorOf(refusal))

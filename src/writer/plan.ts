@@ -14,7 +14,7 @@ import type { ErasedWrite } from '../log/erased.ts'
 import { keyedDigest } from '../log/keyed-digest.ts'
 import { type Log, type Recorded, tokenOffset, type ViewWrite } from '../log/log.ts'
 import type { Loaded } from '../views/loaded.ts'
-import { continuedRow } from './continued-row.ts'
+import { continuedRows } from './continued-rows.ts'
 import { sha256Hex } from './core.ts'
 import { lengthOf, recordedOf } from './recorded.ts'
 
@@ -46,8 +46,6 @@ interface With {
   changes?: StateChanges | undefined
   notes?: readonly number[] | undefined
   objects?: Objects | undefined
-  /** Rows that were derived again up to some entry, without the texts that this command erases. */
-  rows?: ReadonlyMap<string, Row> | undefined
 }
 
 /**
@@ -139,8 +137,13 @@ export class Plan {
     return format < 2 || digestKey === undefined ? sha256 : keyedDigest(digestKey, sha256)
   }
 
-  /** Adds all events of one command, or none if one is too large. Errors: LIMIT_EXCEEDED. */
-  add(events: readonly EventDraft[], facts: CommandFacts): Entry[] {
+  /**
+   * Adds all events of one command, or none if one is too large. `rows` are rows that the command derived again, without
+   * the texts that it erases. Errors: LIMIT_EXCEEDED.
+   */
+  add(events: readonly EventDraft[], facts: CommandFacts, rows?: ReadonlyMap<string, Row>): Entry[] {
+    // This reads entries, so it comes before the first effect.
+    const derived = rows && continuedRows(rows, this)
     const recorded: Recorded[] = []
     const changed = new Map<string, Row>()
     const { request } = facts
@@ -159,6 +162,7 @@ export class Plan {
       for (const { paths, seq } of textsErasedBy(each.entry)) this.#eraseTexts(seq, paths)
     }
     this.recorded.push(...recorded)
+    for (const [stream, row] of derived ?? []) this.rows.set(stream, row)
     for (const [stream, row] of changed) this.rows.set(stream, row)
     if (changed.has(policyStream)) this.#pins = pinsInForce(changed.get(policyStream))
     return recorded.map(({ entry }) => entry)
@@ -166,9 +170,9 @@ export class Plan {
 
   /**
    * Adds the data that goes with a command's events: rows of sovereign state, the objects that the events name, and
-   * the notes to remove; and the rows that the command derives again.
+   * the notes to remove.
    */
-  addWith({ changes, notes, objects, rows }: With): void {
+  addWith({ changes, notes, objects }: With): void {
     if (changes !== undefined) {
       for (const [key, row] of changes) this.state.set(key, row)
       // About as many bytes as a row of sovereign state has.
@@ -179,7 +183,6 @@ export class Plan {
       this.objects.set(digest, text)
       this.#bytes += text.length
     }
-    for (const [stream, row] of rows ?? []) this.rows.set(stream, continuedRow(row, this.row(stream), this))
   }
 
   /** Everything that is derived from the batch's entries or goes with them, as writes. */

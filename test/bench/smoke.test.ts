@@ -28,6 +28,7 @@ bench('runs every bench to its end, each asserting its own outcome', () => {
     'audit-append',
     'beside',
     'command',
+    'hooks',
     'million',
     'policy-replay',
     'postgres',

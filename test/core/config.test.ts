@@ -26,6 +26,7 @@ test('everything has a default', () => {
     retention: { classes: {}, minimum: '183d' },
     anchors: [],
     anchor_every_s: 600,
+    hooks: { auto_lease_s: 900, edits: 'auto', role_id: 'agent', runs: false },
   })
 })
 

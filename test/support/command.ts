@@ -1,8 +1,12 @@
 import { type ChildProcess, spawn } from 'node:child_process'
 import { once } from 'node:events'
+import { readFileSync } from 'node:fs'
+import { connect } from 'node:net'
 import { join } from 'node:path'
 import { Duplex } from 'node:stream'
 import { pathToFileURL } from 'node:url'
+import { layoutOf } from '../../src/disk/layout.ts'
+import { socketOf } from '../../src/disk/service-socket.ts'
 import { root } from '../runner.ts'
 import { temporaryRoot } from './ledger.ts'
 import { distFor } from './other-user.ts'
@@ -59,6 +63,23 @@ export async function lockstepTogether(
   for (const child of children) gateOf(child).write('g')
   options.onRelease?.()
   return Promise.all(ends)
+}
+
+/** Ends the service of a ledger that a hook or a client has started, if one runs. */
+export async function stopService(dir: string): Promise<void> {
+  const { owner, socket } = layoutOf(dir)
+  const pid = Number(/"pid":\s*(\d+)/.exec(readFileSync(owner, 'utf8'))?.[1])
+  const isOpen = () =>
+    new Promise<boolean>((resolve) => {
+      const probe = connect(socketOf(layoutOf(dir)) ?? socket, () => {
+        probe.destroy()
+        resolve(true)
+      })
+      probe.on('error', () => resolve(false))
+    })
+  if (!(await isOpen())) return
+  process.kill(pid, 'SIGTERM')
+  while (await isOpen()) await new Promise((resolve) => setTimeout(resolve, 20))
 }
 
 function start(words: readonly string[], nodeOptions: readonly string[], options: CommandOptions): ChildProcess {

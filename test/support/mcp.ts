@@ -146,7 +146,7 @@ export async function openMcp(options: ServeOptions = {}): Promise<McpScene> {
   const ledger = await openLedger({ dir, actor: testActor })
   const authenticate = async (text: string) =>
     text === token
-      ? { actor: agent, grants: new Set(['agent'] as const), roles: new Set<string>(), token_id: 'tok_1' }
+      ? { actor: agent, grants: new Set(['agent'] as const), roles: new Set(['agent']), token_id: 'tok_1' }
       : undefined
   const listen = { host: '127.0.0.1', port: 0 }
   const service = await serve(ledger, { authenticate, listen, log: false, ...options })

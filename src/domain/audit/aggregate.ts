@@ -37,10 +37,11 @@ export const auditAggregate = defineAggregate({
   },
   facts: ({ data, type }) => {
     if (type !== 'audit.recorded') return {}
-    const { case_id, corrects, input_artifacts, lane_id, notes, output_artifacts, role_id } = data
+    const { case_id, corrects, duration_ms, input_artifacts, lane_id, notes, output_artifacts, role_id } = data
     const { request_hash_sha256, response_hash_sha256 } = data
     const hashes = { request_hash_sha256, response_hash_sha256 }
-    return { case_id, corrects, input_artifacts, lane_id, notes, output_artifacts, role_id, stated: true, ...hashes }
+    const stated = { case_id, corrects, duration_ms, input_artifacts, lane_id, notes, output_artifacts, role_id }
+    return { ...stated, stated: true, ...hashes }
   },
   reads,
   decide,

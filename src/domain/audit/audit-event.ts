@@ -62,6 +62,7 @@ export const auditEventSchema = z
     correlation_id: line.nullish(),
     corrects: eventIdSchema.nullish(),
     decision_id: line.nullish(),
+    duration_ms: z.int().min(0).nullish(),
     error: error.nullish(),
     event_id: eventIdSchema,
     input_artifacts: artifactRefsSchema.nullish(),

@@ -35,7 +35,7 @@ const auditInputSchema = auditRecordedSchema
     for (const path of ['run_id', 'decision_id'] as const) {
       if (event[path] === undefined) issue(path, `is required for ${action_type}`)
     }
-    for (const path of ['corrects', 'input_artifacts', 'notes', 'severity'] as const) {
+    for (const path of ['corrects', 'duration_ms', 'input_artifacts', 'notes', 'severity'] as const) {
       if (event[path] !== undefined) issue(path, 'is only for system and override events')
     }
     if (outcome !== 'failure' && outcome !== 'success') issue('outcome', 'of an action must be success or failure')

@@ -109,8 +109,8 @@ type ActionRecord = Omit<RecordAction, 'policies' | 'run_id' | 'type'>
 
 /** The outcome of an allowed action, as the command of runs that records it. */
 function recordOf(event: AuditInput & { action_type: PrivilegedAction }): ActionRecord {
-  const { case_id, corrects, decision_id = '', input_artifacts, lane_id, notes, outcome, role_id, ...more } = event
-  const { run_id, severity, target, ...rest } = more
+  const { case_id, corrects, decision_id = '', duration_ms, input_artifacts, lane_id, notes, outcome, ...more } = event
+  const { role_id, run_id, severity, target, ...rest } = more
   const on = target && { target: { name: target.name, mode: target.operation } }
   return { ...rest, decision_id, outcome: outcome === 'success' ? 'success' : 'failure', ...on }
 }

@@ -18,6 +18,8 @@ export const auditRecordedSchema = z.strictObject({
   /** Of an event outside runs. Every entry of a run names the case and lane of the run. */
   case_id: caseIdSchema.optional(),
   corrects: lineOf(120).optional(),
+  /** How long what the event tells of took. */
+  duration_ms: z.int().min(0).optional(),
   input_artifacts: artifactRefsSchema.optional(),
   lane_id: line.optional(),
   notes: freeText(reasonSchema.max(1_000)).optional(),

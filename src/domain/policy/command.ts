@@ -6,10 +6,10 @@ import { sha256Schema } from '../../kernel/vocabulary.ts'
 /** The JSON text of an argv, in UTF-16 code units. With its paths it fits into an entry. */
 const textMax = limits.entryBytes / 4
 
-export const noNul = (text: string) => isWellFormed(text) && !text.includes('\0')
+const noNul = (text: string) => isWellFormed(text) && !text.includes('\0')
 
 /** An absolute path without empty names and without `.` and `..`, which would make it another path. */
-export const absolutePath = /^(?:\/(?!\.{1,2}(?:\/|$))[^/]+)+$/
+const absolutePath = /^(?:\/(?!\.{1,2}(?:\/|$))[^/]+)+$/
 const path = z
   .string()
   .max(limits.reasonChars)

@@ -1,6 +1,7 @@
 import { nearest } from '../../kernel/sentences.ts'
 import { type PolicyDocument, type PolicyProblem, problemAt } from './document.ts'
-import { isPromotionLane, isSharedTable, type Lane, type Policy } from './policy.ts'
+import { isPromotionLane, isSharedTable, keepsText, type Lane, type Policy, standsFor } from './policy.ts'
+import { withNearest } from './problems.ts'
 
 /**
  * Findings about a valid policy that grants less than it states. A grant has no effect if only one file has it, or if
@@ -12,12 +13,20 @@ export function lintPolicy(policy: Policy, files: { lanes: PolicyDocument; roles
     ...sharedKnowledge(lane, ['lanes', index], files.lanes),
     ...unknownWords(lane, ['lanes', index], files.lanes),
     ...withoutAudit(lane, ['lanes', index], files.lanes),
+    ...withoutEffect(lane, ['lanes', index], files.lanes),
   ])
   const roles = [...policy.roles.values()].flatMap(({ privileges, role_id }, index) =>
     privileges.lanes.flatMap((laneId, at) => {
       const path = ['roles', index, 'privileges', 'lanes', at]
       const lane = policy.lanes.get(laneId)
-      if (lane === undefined) return [problemAt(files.roles, path, `${files.lanes.file} has no lane ${laneId}`)]
+      if (lane === undefined)
+        return [
+          problemAt(
+            files.roles,
+            path,
+            withNearest(`${files.lanes.file} has no lane ${laneId}`, [...policy.lanes.keys()], laneId),
+          ),
+        ]
       if (lane.allowed_callers.roles.includes(role_id)) return []
       return [problemAt(files.roles, path, `${files.lanes.file} does not open ${laneId} to ${role_id}`)]
     }),
@@ -36,7 +45,14 @@ function grantsOf(
   return allowed_callers.roles.flatMap((roleId, at) => {
     const place = [...path, 'allowed_callers', 'roles', at]
     const role = policy.roles.get(roleId)
-    if (role === undefined) return [problemAt(files.lanes, place, `${files.roles.file} has no role ${roleId}`)]
+    if (role === undefined)
+      return [
+        problemAt(
+          files.lanes,
+          place,
+          withNearest(`${files.roles.file} has no role ${roleId}`, [...policy.roles.keys()], roleId),
+        ),
+      ]
     if (role.privileges.lanes.includes(lane_id)) return []
     return [problemAt(files.lanes, place, `${files.roles.file} does not give ${lane_id} to ${roleId}`)]
   })
@@ -94,9 +110,8 @@ const knownFacts = [
 function unknownWords({ scope }: Lane, path: Path, file: PolicyDocument): PolicyProblem[] {
   const prohibited = scope.prohibits.flatMap((effect, at) => {
     if (knownEffects.includes(effect)) return []
-    const near = nearest(knownEffects, effect)
     const says = `${effect} is not a known effect, so it prohibits only what callers declare by this name`
-    const text = near === undefined ? says : `${says}: did you mean ${near}?`
+    const text = withNearest(says, knownEffects, effect)
     return [problemAt(file, [...path, 'scope', 'prohibits', at], text)]
   })
   const required = scope.requires.flatMap((fact, at) => {
@@ -105,6 +120,32 @@ function unknownWords({ scope }: Lane, path: Path, file: PolicyDocument): Policy
     return [problemAt(file, [...path, 'scope', 'requires', at], `${fact}: did you mean ${near}?`)]
   })
   return [...prohibited, ...required]
+}
+
+/** Programs that run what their arguments or their environment name. */
+const wrappers =
+  /^(?:bash|busybox|dash|env|find|fish|ksh|nice|nohup|setsid|sh|ssh|stdbuf|su|sudo|time|timeout|xargs|zsh)$/
+
+/** What a lane says in vain: a binding of a tool that it does not list, and texts that it may not keep. */
+function* withoutEffect(lane: Lane, path: Path, file: PolicyDocument): Generator<PolicyProblem> {
+  const { commands = [], raw_text, tools = [] } = lane.allowed_actions
+  for (const [at, { args, program, tool }] of commands.entries()) {
+    const place = [...path, 'allowed_actions', 'commands', at]
+    if (!tools.some((listed) => standsFor(listed, tool) || standsFor(tool, listed) || listed === tool)) {
+      const text = `the lane does not list ${tool}, so it is denied anyway`
+      yield problemAt(file, [...place, 'tool'], withNearest(text, tools, tool))
+    }
+    if (wrappers.test(program.slice(program.lastIndexOf('/') + 1)) && args.at(-1)?.endsWith('*')) {
+      yield problemAt(
+        file,
+        [...place, 'program'],
+        `${program} runs what its arguments name, so this binds ${tool} to nothing`,
+      )
+    }
+  }
+  if (raw_text && !keepsText(lane)) {
+    yield problemAt(file, [...path, 'allowed_actions', 'raw_text'], 'the lane takes no raw text, so it records none')
+  }
 }
 
 /** The contract demands the audit of every action (Run Lifecycle, Contract v1, section 6). */

@@ -2,8 +2,8 @@ import * as z from 'zod'
 import { promotionRolesDefault } from '../../kernel/config.ts'
 import { reasonSchema } from '../../kernel/ids.ts'
 import { limits } from '../../kernel/limits.ts'
-import { absolutePath, noNul } from './command.ts'
 import { type PolicyDocument, type PolicyProblem, problemAt } from './document.ts'
+import { problemsOf } from './problems.ts'
 
 const id = z
   .string()
@@ -16,20 +16,22 @@ const table = pattern(/^[A-Za-z][A-Za-z0-9_.-]{0,119}\*?$/, 'A-Z a-z 0-9 _ . -')
 const word = z
   .string()
   .regex(/^[a-z][a-z0-9_]{0,79}$/, 'must begin with a lower-case letter and have at most 80 of a-z 0-9 _')
-function isProgramPattern(text: string): boolean {
-  if (text.slice(0, -1).includes('*')) return false
-  return absolutePath.test(text) || /^[A-Za-z0-9_][A-Za-z0-9_.+-]{0,119}\*?$/.test(text)
-}
-
 /** A program in a folder of the system by its name, or any program by its path. */
 const program = z
   .string()
   .max(limits.reasonChars)
-  .refine(noNul, 'must be well-formed Unicode without NUL')
-  .refine(isProgramPattern, 'must be a name such as npm, or an absolute path without . and .., and may end in *')
+  .regex(
+    /^(?:[A-Za-z0-9_][A-Za-z0-9_.+-]{0,119}|(?:\/(?!\.{1,2}(?:\/|$))[^/*\0]+)+\/?)\*?$/,
+    'must be a name such as npm, or an absolute path without . and .., and may end in *',
+  )
 /** The arguments of a program, each as it is or up to a `*`. `**` at the end stands for any further ones. */
 const args = z
-  .array(z.string().max(limits.reasonChars).refine(noNul, 'must be well-formed Unicode without NUL'))
+  .array(
+    z
+      .string()
+      .max(limits.reasonChars)
+      .regex(/^[^\0]*$/, 'must have no NUL'),
+  )
   .max(limits.policyListMax)
   .refine((words) => !words.slice(0, -1).includes('**'), '** may only stand at the end')
 const listOf = <Item extends z.ZodType>(item: Item) => z.array(item).max(limits.policyListMax)
@@ -78,8 +80,8 @@ const roleSchema = z.strictObject({
 export type Role = z.infer<typeof roleSchema>
 
 const contract_version = z.literal('v1').optional()
-const lanesFileSchema = z.strictObject({ contract_version, lanes: listOf(laneSchema).min(1) })
-const rolesFileSchema = z.strictObject({ contract_version, roles: listOf(roleSchema).min(1) })
+export const lanesFileSchema = z.strictObject({ contract_version, lanes: listOf(laneSchema).min(1) })
+export const rolesFileSchema = z.strictObject({ contract_version, roles: listOf(roleSchema).min(1) })
 
 /** Both parsed policy files, and the SHA-256 of the content of each. The check for drift compares these hashes. */
 export interface Policy {
@@ -132,7 +134,12 @@ export function policyOf(
   const lanes = lanesFileSchema.safeParse(files.lanes.value)
   const roles = rolesFileSchema.safeParse(files.roles.value)
   if (!lanes.success || !roles.success) {
-    return { problems: [...problemsOf(files.lanes, lanes.error), ...problemsOf(files.roles, roles.error)] }
+    return {
+      problems: [
+        ...problemsOf(files.lanes, lanesFileSchema, lanes.error),
+        ...problemsOf(files.roles, rolesFileSchema, roles.error),
+      ],
+    }
   }
   const problems = [
     ...repeated(files.lanes, 'lanes', 'lane_id', lanes.data.lanes),
@@ -146,18 +153,6 @@ export function policyOf(
     sha256: { lanes: files.lanes.sha256, roles: files.roles.sha256 },
   }
   return { policy }
-}
-
-/**
- * The problems that a schema finds in a file. An unknown key is reported at the key, not at the object that contains
- * it.
- */
-function problemsOf(document: PolicyDocument, error: z.ZodError | undefined): PolicyProblem[] {
-  return (error?.issues ?? []).flatMap((issue) =>
-    issue.code === 'unrecognized_keys'
-      ? issue.keys.map((key) => problemAt(document, [...issue.path, key], 'is not a known key here'))
-      : [problemAt(document, issue.path, issue.message)],
-  )
 }
 
 /** Ids that occur twice in one file. */

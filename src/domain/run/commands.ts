@@ -143,6 +143,15 @@ export interface CancelBelow extends Command {
 export type RetryRun = Of<'run.retry', typeof retryRunSchema> & { new_run_id: string }
 /** Has the verdict of a probe on the recorded processes of the run. A dead process stays dead. */
 export type RecoverRun = Of<'run.recover', typeof recoverRunSchema> & { liveness: Liveness }
+/** Creates the run of one action, starts it and authorizes the action. No caller can ask for this: hooks do. */
+export interface BeginAction extends Command {
+  authorize: AuthorizeAction
+  create: CreateRun
+  policies: Policies
+  run_id: string
+  start: StartRun
+  type: 'run.begin'
+}
 /** The ledger itself fails a run whose lease has expired. No caller can ask for this. */
 export interface ExpireRun extends Command {
   run_id: string
@@ -150,6 +159,7 @@ export interface ExpireRun extends Command {
 }
 
 export type RunCommand =
+  | BeginAction
   | CreateRun
   | StartRun
   | Heartbeat

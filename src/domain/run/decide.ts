@@ -7,6 +7,7 @@ import { decideCancelBelow } from './above.ts'
 import { caseOf, expired } from './case.ts'
 import type { RunCommand } from './commands.ts'
 import { decideAuthorize, decideRecord } from './decide-actions.ts'
+import { decideBegin } from './decide-begin.ts'
 import { decideCreate, decideRetry } from './decide-create.ts'
 import {
   decideCancel,
@@ -24,6 +25,7 @@ import { workflowStreamOf } from './workflows.ts'
 
 /** The runs above the run and its lock follow from the row of the run, so the command does not name them. */
 export function reads(command: RunCommand): readonly string[] {
+  if (command.type === 'run.begin') return [...reads(command.create), ...reads(command.authorize)]
   const streams = [streamOfRun(command.run_id), policyStream]
   if (command.type === 'run.create' && command.parent_run_id) streams.push(streamOfRun(command.parent_run_id))
   if (command.type === 'run.create' && command.workflow_id) streams.push(workflowStreamOf(command.workflow_id))
@@ -49,6 +51,7 @@ export function decide(command: RunCommand, context: Context, rows: LoadedState)
       rows,
     })
   }
+  if (command.type === 'run.begin') return decideBegin(command, context, rows, decide)
   if (command.type === 'run.expire') return decideExpire(command, context, rows)
   const text = refuseNames(command, { context, rows })
   if (text !== undefined) return text

@@ -18,6 +18,7 @@ export type PolicyPlace = 'contract' | 'home'
 
 const ownFolder = 'contract/v1/policy'
 const shippedFolder = inPackage('contract/v1/policy')
+const shippedNames = ['lanes.yaml', 'lanes.schema.json', 'roles.yaml', 'roles.schema.json']
 
 /** The place that a policy file in force came from, by its path in the entry. */
 export function placeOf(file: string): PolicyPlace {
@@ -56,14 +57,14 @@ export function keptPolicyFolder(layout: Layout): PolicyFolder {
 }
 
 /**
- * Copies the shipped policy files to a new ledger, unless the root has its own policy. No other step writes these files,
+ * Copies the shipped policy files, and their schemas for editors, to a new ledger, unless the root has its own policy. No other step writes these files,
  * so a missing file is never replaced. Errors: FILE_DENIED, DISK_FULL.
  */
 export async function placeShippedPolicy(layout: Layout): Promise<void> {
   if (isThere(join(layout.root, ownFolder))) return
   try {
     makeFolderBelow(layout.home, layout.policy, 0o700)
-    for (const name of ['lanes.yaml', 'roles.yaml']) {
+    for (const name of shippedNames) {
       await writeDurably(join(layout.policy, name), readFileSync(join(shippedFolder, name), 'utf8'))
     }
   } catch (error) {

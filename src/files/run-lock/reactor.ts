@@ -1,6 +1,6 @@
 import { textsErasedBy } from '../../domain/erasure/selection.ts'
 import type { LockEventData } from '../../domain/lock/events.ts'
-import { endedFile, lockedFile, type ReadRunLock, type RunLock } from '../../domain/lock/run-lock-file.ts'
+import { endedFile, lockedFile, type ReadRunLock, type RunLock, runLockText } from '../../domain/lock/run-lock-file.ts'
 import { LockstepError } from '../../errors.ts'
 import type { Config } from '../../kernel/config.ts'
 import type { Entry } from '../../kernel/entry.ts'
@@ -47,8 +47,8 @@ async function eraseReasons(
     const grant = entry?.data as GrantData | undefined
     if (grant?.run_id === undefined) continue
     const path = runLockPath(root, settings(), grant.run_id)
-    const content = readable(path)?.content
-    if (content === undefined || content.lock_reason === erasedText || !isOf(content, grant)) continue
+    const { content, text } = readable(path) ?? {}
+    if (content === undefined || text !== runLockText(content as RunLock) || !isOf(content, grant)) continue
     await writeRunLock(path, { ...content, lock_reason: erasedText } as RunLock)
   }
   return 'done'

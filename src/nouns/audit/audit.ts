@@ -7,7 +7,7 @@ import type { Entry } from '../../kernel/entry.ts'
 import { after } from '../../kernel/maybe.ts'
 import { type Core, submit } from '../../writer/core.ts'
 import type { PolicyOfLedger } from '../policy/policy.ts'
-import { refuseEnded } from '../runs/runs.ts'
+import { refuseEnded } from '../runs/run-outcomes.ts'
 import type { Handlers } from '../served.ts'
 import { listEntries } from './audit-list.ts'
 

@@ -5,6 +5,7 @@ import { mediators } from '../../domain/policy/checks.ts'
 import { type PolicyDocument, type PolicyProblem, problemAt } from '../../domain/policy/document.ts'
 import { laneOfTool } from '../../domain/policy/lane-of-tool.ts'
 import type { Policy } from '../../domain/policy/policy.ts'
+import { problemsOf } from '../../domain/policy/problems.ts'
 import { reasonSchema } from '../../kernel/ids.ts'
 import { limits } from '../../kernel/limits.ts'
 import { actorTypes, caseIdSchema, line, privilegedActions, runKinds } from '../../kernel/vocabulary.ts'
@@ -32,7 +33,7 @@ const caseSchema = z.strictObject({
   scope: scope.default({}),
   target: target.shape.name,
 })
-const tableSchema = z.strictObject({
+export const tableSchema = z.strictObject({
   cases: z.array(caseSchema).min(1).max(limits.policyListMax),
   /** The folder of the policy files, from that of the table. By default that folder itself. */
   policy: z.string().min(1).max(limits.pathBytes).optional(),
@@ -52,13 +53,7 @@ export interface Difference extends PolicyProblem {
 export function tableOf(document: PolicyDocument): { table: PolicyTable } | { problems: PolicyProblem[] } {
   const read = tableSchema.safeParse(document.value)
   if (read.success) return { table: read.data }
-  return {
-    problems: read.error.issues.flatMap((issue) =>
-      issue.code === 'unrecognized_keys'
-        ? issue.keys.map((key) => problemAt(document, [...issue.path, key], 'is not a known key here'))
-        : [problemAt(document, issue.path, issue.message)],
-    ),
-  }
+  return { problems: problemsOf(document, tableSchema, read.error) }
 }
 
 /** The cases of a table that a policy decides in another way. */

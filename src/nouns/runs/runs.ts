@@ -2,20 +2,17 @@ import type { z } from 'zod'
 import type { RunsApi } from '../../api/runs.ts'
 import type * as shapes from '../../api/shapes/runs.ts'
 import type * as commands from '../../domain/run/commands.ts'
-import type { RunEventData } from '../../domain/run/events.ts'
 import { recordOf } from '../../domain/run/record.ts'
 import type { RunRecord } from '../../domain/run/run-record.ts'
-import { LockstepError } from '../../errors.ts'
 import type { Json } from '../../kernel/canonical.ts'
-import type { Entry } from '../../kernel/entry.ts'
 import { type Actor, knownAs } from '../../kernel/ids.ts'
 import { after } from '../../kernel/maybe.ts'
-import { type Core, hashRequest, submit } from '../../writer/core.ts'
+import { type Core, submit } from '../../writer/core.ts'
 import { evidenceFor } from '../../writer/holders.ts'
 import type { Outcome } from '../../writer/submission.ts'
 import type { PolicyOfLedger } from '../policy/policy.ts'
 import type { Handlers } from '../served.ts'
-import { deniedError } from './performing.ts'
+import { decidedOf, refuseUnlessDone, withDigest } from './run-outcomes.ts'
 import { listRuns, livenessOfRun, mayStillAct, runsBelow, stateOfRun, treeOf, unended, whyOf } from './run-status.ts'
 
 type Given<Schema extends z.ZodType> = z.output<Schema>
@@ -127,6 +124,28 @@ export class Runs implements Handlers<RunsApi> {
     return whyOf(this.#core, run_id)
   }
 
+  /**
+   * Creates, starts and authorizes the run of one call of a tool, in one append. Not an operation: hooks ask for it.
+   * Errors: those of `create`, `start` and `authorize`, except RUN_DENIED, which is an answer.
+   */
+  async begin({ actor, tool, ...asked }: ToolRun): Promise<shapes.DecidedAction & { run_id: string }> {
+    const run_id = this.#core.newRunId()
+    const { lane_id, parent_run_id } = asked
+    const action = { action_type: 'tool_call' as const, lane_id, scope: { run_id }, target: { name: tool } }
+    const outcome = await after(this.#policy.known(run_id, parent_run_id), (policies) => {
+      const of = { policies, run_id }
+      const command: commands.BeginAction = {
+        ...of,
+        authorize: { ...of, action, type: 'run.authorize' },
+        create: { ...of, ...asked, run_kind: 'tool_gateway', type: 'run.create' },
+        start: { ...of, type: 'run.start' },
+        type: 'run.begin',
+      }
+      return submit(this.#core, command, { actor })
+    })
+    return { ...decidedOf(outcome), run_id }
+  }
+
   /** Fails a run whose lease has expired. Nothing is recorded of any other run. Not an operation. */
   async expire(run_id: string): Promise<void> {
     await submit(this.#core, { type: 'run.expire', run_id })
@@ -165,9 +184,20 @@ export class Runs implements Handlers<RunsApi> {
   }
 }
 
+/** A call of a tool for which a run is begun. */
+export interface ToolRun {
+  actor: Actor
+  correlation_id: string
+  lane_id: string
+  parent_run_id: string
+  role_id: string
+  run_actor: Actor
+  tool: string
+}
+
 type AskedType = Exclude<
   commands.RunCommand['type'],
-  'run.cancel_below' | 'run.create' | 'run.expire' | 'run.recover' | 'run.retry' | 'run.start'
+  'run.begin' | 'run.cancel_below' | 'run.create' | 'run.expire' | 'run.recover' | 'run.retry' | 'run.start'
 >
 interface AskedOf {
   actor?: Actor | undefined
@@ -176,50 +206,3 @@ interface AskedOf {
 type Command = {
   [Type in commands.RunCommand['type']]: Omit<Extract<commands.RunCommand, { type: Type }>, 'policies'>
 }[commands.RunCommand['type']]
-
-/**
- * The last entry of an answer. If the ledger appended another event than requested, that is an error, both at first
- * and on every repeat. Errors: RUN_LEASE_EXPIRED, RUN_DENIED.
- */
-function refuseUnlessDone({ entries }: Outcome, type: commands.RunCommand['type']): Entry {
-  const entry = entries.at(-1) as Entry
-  if (type === 'run.authorize' || type === 'run.deny') refuseExpired({ entries })
-  else refuseEnded({ entries })
-  return entry
-}
-
-/**
- * Throws the error of a run that ended instead of appending the requested event. Errors: RUN_LEASE_EXPIRED, RUN_DENIED.
- */
-export function refuseEnded({ entries }: Pick<Outcome, 'entries'>): void {
-  const { data, type } = entries.at(-1) as Entry
-  refuseExpired({ entries })
-  if (type === 'run.denied') throw deniedError(data as RunEventData<'run.denied'>)
-}
-
-/**
- * Throws RUN_LEASE_EXPIRED if the ledger failed the run, because its lease was over, instead of appending the
- * requested event.
- */
-export function refuseExpired({ entries }: Pick<Outcome, 'entries'>): void {
-  const { data, run_id, type } = entries.at(-1) as Entry
-  if (type !== 'run.failed' || data.by !== 'ledger') return
-  throw new LockstepError('RUN_LEASE_EXPIRED', `the lease of ${run_id} expired, so the run has failed`, {
-    details: { run_id },
-    hint: `To retry it, run: lockstep run retry ${run_id} --reason TEXT`,
-  })
-}
-
-/** The request with the digest of the command that it names. */
-function withDigest({ action, ...asked }: Given<typeof shapes.authorize>): Given<typeof shapes.authorize> {
-  const { command } = action
-  if (command?.argv === undefined) return { ...asked, action }
-  const argv_sha256 = hashRequest({ command: command.argv })
-  return { ...asked, action: { ...action, command: { ...command, argv_sha256 } } }
-}
-
-function decidedOf({ entries, replayed }: Outcome): shapes.DecidedAction {
-  const entry = entries.find(({ type }) => type === 'run.decided') as Entry<'run.decided', RunEventData<'run.decided'>>
-  const { decision, missing, reason, rule_ids } = entry.data
-  return { decision, decision_id: entry.event_id, missing, pins: entry.policy_versions, reason, replayed, rule_ids }
-}
