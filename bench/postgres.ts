@@ -23,7 +23,8 @@ type Way = (callers: number, calls: number, millis: number[]) => Promise<number>
 async function run({ folder, smoke }: BenchOptions): Promise<Figure[]> {
   const missing = [postgresMissing, etcdMissing].filter((reason) => reason !== undefined)
   for (const reason of missing) console.log(reason)
-  if (postgresMissing !== undefined) return [{ what: 'reasons not to measure', value: 1, unit: 'reasons', note: postgresMissing }]
+  if (postgresMissing !== undefined)
+    return [{ what: 'reasons not to measure', value: 1, unit: 'reasons', note: postgresMissing }]
   const server = await startPostgres({ shared_buffers: '128MB' })
   const etcd = etcdMissing === undefined ? await startEtcd(join(folder, 'etcd')) : undefined
   const url = await server.database()
