@@ -24,6 +24,7 @@ const names = [
   'command',
   'hooks',
   'million',
+  'paths',
   'policy-replay',
   'postgres',
   'promote',
