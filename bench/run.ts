@@ -25,6 +25,7 @@ const names = [
   'hooks',
   'million',
   'policy-replay',
+  'postgres',
   'promote',
   'runs',
   'runs-million',
