@@ -1,121 +1,179 @@
 import { strictEqual } from 'node:assert/strict'
+import { join } from 'node:path'
 import pg from 'pg'
-import type { Recorded } from '../src/log/log.ts'
-import { Database } from '../src/log/postgres/database.ts'
-import { openWriter } from '../src/log/postgres/open.ts'
-import type { PostgresLog } from '../src/log/postgres/postgres-log.ts'
-import { createInDatabase, setUpSchema } from '../src/log/postgres/setup.ts'
-import { recorded, sampleEntries, sampleMeta } from '../test/support/log-of.ts'
 import { postgresMissing, startPostgres } from '../test/support/postgres.ts'
-import { type Figure, median } from './figures.ts'
+import { built, openLedger } from './built.ts'
+import { type Etcd, etcdMissing, startEtcd } from './etcd.ts'
+import { type Figure, latencies, median } from './figures.ts'
 import { type BenchOptions, runAsProgram } from './program.ts'
 
-const sizes = [64, 512]
-const ratioAtLeast = 0.8
+const actor = { actor_id: 'bench', actor_type: 'system' } as const
+const { Database } = (await import(
+  new URL('log/postgres/database.js', built).href
+)) as typeof import('../src/log/postgres/database.ts')
+const { setUpSchema } = (await import(
+  new URL('log/postgres/setup.js', built).href
+)) as typeof import('../src/log/postgres/setup.ts')
 
-/**
- * The append of the engine, as the writer sends it: batches with the rows that they change, and one batch sent ahead.
- * Beside it, in turn, the least that keeps the same bytes: one statement for each batch that inserts the same lines as
- * rows of one table, in a transaction of its own.
- */
-async function run({ smoke }: BenchOptions): Promise<Figure[]> {
-  if (postgresMissing !== undefined) {
-    console.log(postgresMissing)
-    return []
-  }
-  const server = await startPostgres()
+type Ledger = Awaited<ReturnType<typeof openLedger>>
+
+/** One way to write. It makes `calls` calls of each caller, and returns how many steps it made. */
+type Way = (callers: number, calls: number, millis: number[]) => Promise<number>
+
+async function run({ folder, smoke }: BenchOptions): Promise<Figure[]> {
+  const missing = [postgresMissing, etcdMissing].filter((reason) => reason !== undefined)
+  for (const reason of missing) console.log(reason)
+  if (postgresMissing !== undefined)
+    return [{ what: 'reasons not to measure', value: 1, unit: 'reasons', note: postgresMissing }]
+  const server = await startPostgres({ shared_buffers: '128MB' })
+  const etcd = etcdMissing === undefined ? await startEtcd(join(folder, 'etcd')) : undefined
+  const url = await server.database()
+  const database = await Database.of({ connectionString: url })
+  await setUpSchema(database, 'bench_writer').finally(() => database.close())
+  const engine = url as `postgres://${string}`
+  const ledger = await openLedger({ actor, create: true, dir: join(folder, 'ledger'), engine, policy: false })
+  const bare = new pg.Client({ connectionString: url })
+  await bare.connect()
+  await bare.query('CREATE TABLE bare (seq bigserial PRIMARY KEY, line text NOT NULL)')
   try {
+    const size = smoke ? { calls: 2, runs: 1 } : { calls: 40, runs: 5 }
+    const inserts = insertsOf(bare, await lineOf(ledger))
     const figures: Figure[] = []
-    for (const inBatch of sizes) {
-      const batches = smoke ? 2 : Math.ceil(16_384 / inBatch)
-      figures.push(...(await figuresOf(await server.database(), { batches, inBatch, runs: smoke ? 1 : 7 })))
+    for (const callers of [64, 512]) {
+      const ways = { append: appendsTo(ledger), insert: inserts }
+      const name = `${callers} in flight`
+      figures.push(...(await interleaved(name, ways, { callers, ...size }, { of: ['append', 'insert'], atLeast: 0.8 })))
     }
+    for (const callers of [64, 192]) {
+      const ways = { lockstep: locksOf(ledger), ...(etcd === undefined ? {} : { etcd: locksIn(etcd) }) }
+      const name = `acquire and release, ${callers} callers`
+      figures.push(...(await interleaved(name, ways, { callers, ...size }, { of: ['lockstep', 'etcd'], atLeast: 3 })))
+    }
+    await ledger.log.verify()
     return figures
   } finally {
+    await ledger.close()
+    await bare.end()
+    await etcd?.close()
     await server.close()
   }
 }
 
-interface Case {
-  batches: number
-  inBatch: number
-  runs: number
-}
-
-async function figuresOf(url: string, { batches, inBatch, runs }: Case): Promise<Figure[]> {
-  const database = await Database.of({ connectionString: url })
-  await setUpSchema(database, 'lockstep_writer')
-  await createInDatabase(database, sampleMeta)
-  await database.close()
-  const file = { engine: url, ledger_id: sampleMeta.ledger_id, node: 'bench' }
-  const log = await openWriter({ file, openWaitSeconds: 5, process: 'bench' })
-  const bare = await bareTable(url)
-  const entries = sampleEntries((runs + 1) * batches * inBatch).map(recorded)
-  const rates: { append: number; bare: number }[] = []
+/** Runs the ways in turn. The first run is the warm-up. The ratio is the median of the runs' own ratios. */
+async function interleaved(
+  name: string,
+  ways: Record<string, Way>,
+  { callers, calls, runs }: { callers: number; calls: number; runs: number },
+  { atLeast, of: [what, by] }: { atLeast: number; of: readonly [string, string] },
+): Promise<Figure[]> {
+  const rates: Record<string, number[]> = {}
+  const millis: Record<string, number[]> = {}
   for (let run = 0; run <= runs; run += 1) {
-    const part = entries.slice(run * batches * inBatch, (run + 1) * batches * inBatch)
-    const cut = Array.from({ length: batches }, (_, at) => part.slice(at * inBatch, (at + 1) * inBatch))
-    const rate = async (work: (cut: Recorded[][]) => Promise<void>) => {
+    for (const [way, work] of Object.entries(ways)) {
+      const times: number[] = []
       const started = performance.now()
-      await work(cut)
-      return (part.length / (performance.now() - started)) * 1_000
+      const steps = await work(callers, calls, times)
+      const rate = (steps * 1_000) / (performance.now() - started)
+      if (run === 0) continue
+      rates[way] = [...(rates[way] ?? []), rate]
+      millis[way] = (millis[way] ?? []).concat(times)
     }
-    // The order alternates, because the second has to write what the first left in the memory of the server.
-    const first = run % 2 === 0 ? await rate((each) => appendAll(log, each)) : undefined
-    const yard = await rate(bare.insertAll)
-    const append = first ?? (await rate((each) => appendAll(log, each)))
-    // The first run only warms up.
-    if (run > 0) rates.push({ append, bare: yard })
   }
-  strictEqual(log.head().size, entries.length)
-  await log.close()
-  await bare.close()
-  const ratios = rates.map(({ append, bare: yard }) => append / yard)
-  const what = `append, ${inBatch} in flight`
+  const each = Object.keys(ways).map((way) => ({
+    what: `${name}: ${way}`,
+    value: median(rates[way] ?? []),
+    unit: 'entries/s',
+    ...latencies(millis[way] ?? []),
+  }))
+  if (rates[by] === undefined) return each
+  const all = (rates[what] ?? []).map((rate, run) => rate / (rates[by]?.[run] ?? Number.NaN))
+  const note = `runs ${all.map((ratio) => ratio.toFixed(2)).join(' ')}`
   return [
-    { what, value: median(rates.map(({ append }) => append)), unit: 'entries/s' },
-    { what: `${what}: bare insert`, value: median(rates.map(({ bare: yard }) => yard)), unit: 'entries/s' },
+    ...each,
     {
-      what: `${what}: ratio`,
-      value: median(ratios),
-      unit: 'yardsticks',
-      note: `runs ${ratios.map((each) => each.toFixed(2)).join(' ')}`,
-      bar: { kind: 'ratio', at_least: ratioAtLeast },
+      what: `${name}: ${what} ÷ ${by}`,
+      value: median(all),
+      unit: 'ratio',
+      note,
+      bar: { kind: 'ratio', at_least: atLeast },
     },
   ]
 }
 
-/** One batch is sent while the one before it is written. */
-async function appendAll(log: PostgresLog, cut: readonly Recorded[][]): Promise<void> {
-  let before: Promise<unknown> = Promise.resolve()
-  for (const batch of cut) {
-    const size = batch[0]?.entry.seq ?? 0
-    const row = { view: 'row', key: 'audit', value: { last_seq: size + batch.length - 1, state: {} } } as const
-    const sent = log.append({ size }, batch, [row], {})
-    await before
-    before = sent
-  }
-  await before
+async function timed<T>(millis: number[], work: () => Promise<T>): Promise<T> {
+  const started = performance.now()
+  const done = await work()
+  millis.push(performance.now() - started)
+  return done
 }
 
-async function bareTable(url: string) {
-  const client = new pg.Client({ connectionString: url })
-  await client.connect()
-  await client.query('CREATE TABLE bare (seq bigint PRIMARY KEY, line text NOT NULL)')
-  const text = 'INSERT INTO bare SELECT u.* FROM unnest($1::bigint[], $2::text[]) AS u'
-  return {
-    insertAll: async (cut: readonly Recorded[][]) => {
-      for (const batch of cut) {
-        const values = [batch.map(({ entry }) => entry.seq), batch.map((each) => each.text)]
-        await client.query({ name: 'bare', text, values })
+/** Every caller waits for each of its entries. */
+const event = { action_type: 'system', notes: 'x'.repeat(200), outcome: 'success' } as const
+function appendsTo(ledger: Ledger): Way {
+  return async (callers, calls, millis) => {
+    const caller = async () => {
+      for (let call = 0; call < calls; call += 1) {
+        await timed(millis, () => ledger.audit.append({ events: [event] }))
       }
-    },
-    close: () => client.end(),
+    }
+    await Promise.all(Array.from({ length: callers }, caller))
+    return callers * calls
+  }
+}
+
+/** One transaction after the other, each with a row for each caller, of the bytes of an entry. */
+function insertsOf(client: pg.Client, line: string): Way {
+  return async (callers, calls, millis) => {
+    const lines = Array.from({ length: callers }, () => line)
+    for (let call = 0; call < calls; call += 1) {
+      await timed(millis, () => client.query('INSERT INTO bare (line) SELECT unnest($1::text[])', [lines]))
+    }
+    return callers * calls
+  }
+}
+
+/** An entry of `appendsTo` as it is stored: its line and its free text. */
+async function lineOf(ledger: Ledger): Promise<string> {
+  const { events } = await ledger.audit.append({ events: [event] })
+  const { disclosures, entry } = await ledger.log.prove({ seq: events[0]?.seq ?? 0 })
+  return `${JSON.stringify(entry)}${JSON.stringify(disclosures)}`
+}
+
+function locksOf({ locks }: Ledger): Way {
+  return async (callers, calls, millis) => {
+    const caller = async (index: number) => {
+      for (let call = 0; call < calls; call += 1) {
+        const { lock_id } = await timed(millis, () => locks.acquire({ holder: 'bench', name: `bench-${index}` }))
+        await locks.release({ lock_id })
+      }
+    }
+    await Promise.all(Array.from({ length: callers }, (_, index) => caller(index)))
+    return 2 * callers * calls
+  }
+}
+
+let records = 0
+function locksIn(etcd: Etcd): Way {
+  return async (callers, calls, millis) => {
+    const newRecord = () => {
+      records += 1
+      return String(records)
+    }
+    const caller = async (index: number) => {
+      for (let call = 0; call < calls; call += 1) {
+        await timed(millis, () => etcd.acquire(`bench-${index}`, 'bench', newRecord()))
+        await etcd.release(`bench-${index}`, 'bench', newRecord())
+      }
+    }
+    const before = records
+    await Promise.all(Array.from({ length: callers }, (_, index) => caller(index)))
+    strictEqual(records - before, 2 * callers * calls)
+    return 2 * callers * calls
   }
 }
 
 await runAsProgram({
   name: 'postgres',
-  asks: 'how much does the append of the PostgreSQL engine cost, compared with a bare insert of the same lines?',
+  asks: 'how fast is a ledger in PostgreSQL, beside a bare insert and etcd?',
   run,
 })
