@@ -5,6 +5,7 @@ import { join } from 'node:path'
 import { suite } from 'uvu'
 import { equal, is, match, not, ok } from 'uvu/assert'
 import { temporaryRoot } from '../support/ledger.ts'
+import { until } from '../support/service.ts'
 import { aboveOf, type Hooked, reasonIn, withHooks } from './hooked.ts'
 
 const edits = suite('hooks before an edit')
@@ -54,6 +55,23 @@ edits('deny the file of another session, and say who has it, why, since when and
     match(reason, /Do not edit the file another way, the shell included/)
     match(reason, /lock_acquire \{"paths":\["src\/a\.js"\],"wait_s":45\}/)
     is(await holderOf(hooked, 'src/a.js'), own)
+  }),
+)
+
+edits('say which place in line the agent would have', () =>
+  withHooks(async (hooked) => {
+    const [x, y] = [{ actor_id: 'x', actor_type: 'agent' } as const, { actor_id: 'y', actor_type: 'agent' } as const]
+    const { lock_id } = await hooked.ledger.locks.acquire({ actor: x, holder: 'x', paths: ['src/a.js'] })
+    const waiting = hooked.ledger.locks.acquire({ actor: y, holder: 'y', paths: ['src/'], wait_s: 30 })
+    await until(
+      'the other waits',
+      async () => (await hooked.ledger.locks.status({ name: 'path:src/a.js' })).waiting === 1,
+    )
+    match(reasonIn(await hooked.call('claude', 'before-edit')), /You would be number 2 in line/)
+    // A free file is denied too while somebody waits for it.
+    match(reasonIn(await hooked.call('claude', 'before-write')), /"src\/new\.js" is free, but others wait for it/)
+    await hooked.ledger.locks.release({ actor: x, lock_id })
+    await waiting
   }),
 )
 
