@@ -1,6 +1,6 @@
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { mkdirSync, symlinkSync, writeFileSync } from 'node:fs'
+import { symlinkSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { suite } from 'uvu'
 import { equal, is, match, not, ok } from 'uvu/assert'
@@ -250,6 +250,16 @@ edits('count a lock of the same actor in the same process as the agent’s own',
   }),
 )
 
+edits('need more than a shared lock, which others can have too', () =>
+  withHooks(async (hooked) => {
+    const actor = { actor_id: own, actor_type: 'agent' } as const
+    const asked = { actor, holder: 'me', paths: ['src/'], pids: [process.pid], shared: true }
+    const { lock_id } = await hooked.ledger.locks.acquire(asked)
+    match(reasonIn(await hooked.call('claude', 'before-edit')), /is locked by another agent with "src\/"/)
+    match(reasonIn(await hooked.call('claude', 'before-edit', {}, { 'lockstep-lock-id': lock_id })), /is locked/)
+  }),
+)
+
 edits('name the actor by LOCKSTEP_ACTOR, or else by the token', () =>
   withHooks(async (hooked) => {
     await hooked.call('claude', 'before-edit', {}, { 'lockstep-actor': 'human:Zoe' })
@@ -272,7 +282,13 @@ edits('take no lock where the configuration is strict', () =>
       await hooked.ledger.locks.acquire({ actor, holder: 'me', paths: ['src/a.js'], pids: [process.pid] })
       is(await hooked.call('claude', 'before-edit'), undefined)
       match(reasonIn(await hooked.call('claude', 'before-edit', other)), /is locked by another agent/)
-      mkdirSync(join(hooked.dir, 'lib'))
+      const { lock_id } = await hooked.ledger.locks.acquire({ actor, holder: 'me', paths: ['lib/'] })
+      const inLib = { tool_input: { file_path: 'lib/a.js' } }
+      match(reasonIn(await hooked.call('claude', 'before-edit', inLib)), /is locked by another agent with "lib\/"/)
+      is(await hooked.call('claude', 'before-edit', inLib, { 'lockstep-lock-id': lock_id }), undefined)
+      match(reasonIn(await hooked.call('claude', 'before-write', {}, { 'lockstep-lock-id': lock_id })), /lock_acquire/)
+      const home = { tool_input: { file_path: '.lockstep/key' } }
+      match(reasonIn(await hooked.call('claude', 'before-edit', home)), /own folder/)
     },
     { config: { hooks: { edits: 'strict' } } },
   ),
