@@ -7,11 +7,12 @@ import { memberChanges } from '../domain/policy/member-changes.ts'
 import type { Policy } from '../domain/policy/policy.ts'
 import { LockstepError } from '../errors.ts'
 import { readPolicy } from '../files/policy/policy-file.ts'
+import { invalidPolicy } from '../files/policy/policy-files.ts'
 import { keptPolicyText } from '../files/policy/policy-folder.ts'
 import { Replay, type Replayed, type ReplayedDifference } from '../nouns/policy/replay.ts'
 import { askLedger, folderOf, withLedger } from './context.ts'
 import type { Globals } from './globals.ts'
-import { invalid, policyIn, promotionRole } from './policy-texts.ts'
+import { policyIn, promotionRole } from './policy-texts.ts'
 import { progressBar } from './progress.ts'
 import { count, local, text, toggle } from './verb.ts'
 
@@ -100,7 +101,7 @@ function policyInForce(globals: Globals, command: string, promotionRoles: readon
         throw new LockstepError('POLICY_INVALID', `the text of ${file} that is in force is not kept here`)
       }
       const read = readPolicy({ lanes: of(lanes), roles: of(roles) }, promotionRoles)
-      if ('problems' in read) throw invalid(read.problems)
+      if ('problems' in read) throw invalidPolicy(read.problems)
       return read.policy
     },
     'query',

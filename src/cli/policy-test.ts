@@ -2,10 +2,11 @@ import { dirname, resolve } from 'node:path'
 import type { Command } from 'commander'
 import { problemText } from '../domain/policy/document.ts'
 import { readPolicyFile } from '../files/policy/policy-file.ts'
+import { invalidPolicy } from '../files/policy/policy-files.ts'
 import { limits } from '../kernel/limits.ts'
 import { type Difference, differences, tableOf } from '../nouns/policy/policy-test.ts'
 import { readInput } from './input-file.ts'
-import { invalid, policyIn, promotionRole } from './policy-texts.ts'
+import { policyIn, promotionRole } from './policy-texts.ts'
 import { local, text, texts } from './verb.ts'
 
 interface Tested {
@@ -48,10 +49,10 @@ function testedFile(
   { folder, promotionRole }: { folder: string | undefined; promotionRole: readonly string[] | undefined },
 ): Pick<Tested, 'cases' | 'differences'> {
   const read = readPolicyFile({ file, bytes: readInput(file, limits.policyFileBytes) })
-  if ('problems' in read) throw invalid(read.problems)
+  if ('problems' in read) throw invalidPolicy(read.problems)
   const { document } = read
   const found = tableOf(document)
-  if ('problems' in found) throw invalid(found.problems)
+  if ('problems' in found) throw invalidPolicy(found.problems)
   const { table } = found
   const policy = policyIn(folder ?? resolve(dirname(file), table.policy ?? '.'), promotionRole)
   return { cases: table.cases.length, differences: differences(policy, table, document) }

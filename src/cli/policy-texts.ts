@@ -1,8 +1,7 @@
 import { join } from 'node:path'
-import { type PolicyProblem, problemText } from '../domain/policy/document.ts'
 import type { Policy } from '../domain/policy/policy.ts'
-import { LockstepError } from '../errors.ts'
 import { readPolicy } from '../files/policy/policy-file.ts'
+import { invalidPolicy } from '../files/policy/policy-files.ts'
 import { limits } from '../kernel/limits.ts'
 import { readInput } from './input-file.ts'
 import { type Own, texts } from './verb.ts'
@@ -20,13 +19,6 @@ export function policyIn(folder: string, promotionRoles: readonly string[] | und
     return { file, bytes: readInput(file, limits.policyFileBytes) }
   }
   const read = readPolicy({ lanes: of('lanes.yaml'), roles: of('roles.yaml') }, promotionRoles)
-  if ('problems' in read) throw invalid(read.problems)
+  if ('problems' in read) throw invalidPolicy(read.problems)
   return read.policy
-}
-
-/** POLICY_INVALID with all problems of a file. */
-export function invalid(problems: readonly PolicyProblem[]): LockstepError {
-  const [first] = problems
-  const message = first === undefined ? 'the policy cannot be used' : problemText(first)
-  return new LockstepError('POLICY_INVALID', message, { details: { problems: problems.slice(0, 100) } })
 }

@@ -69,6 +69,14 @@ governed('a target’s name that is longer than an event’s is cut, and never t
   assert.is(decided.decision, 'deny')
   const [event] = (await ledger.audit.list({ action_type: 'authz_decision', outcome: 'deny' })).events
   assert.is(event?.target?.name, 'x'.repeat(82))
+  await begin(ledger, 'run_top_3', 'run_tool3')
+  const long = `mcp__${'x'.repeat(115)}`
+  await ledger.runs.authorize({ run_id: 'run_tool3', action: { ...dictation, target: { name: long } } })
+  const { events: later } = await ledger.audit.list({ run_id: 'run_tool3' })
+  assert.ok(
+    later.some(({ target }) => target?.name === long),
+    'a name that a lane can list is recorded whole',
+  )
 })
 
 for (const [status, outcome, reason, end] of ends) {

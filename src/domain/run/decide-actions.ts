@@ -146,9 +146,10 @@ const targetTypes = {
   export: 'export_bundle',
 } as const
 
-/** The target of an action in audit events. No lane has a longer name, so longer names are cut. */
+/** The target of an action in audit events. Names of tools and tables are ASCII and fit, so only other names are cut. */
 function targetOf({ action_type, target }: Pick<Action, 'action_type' | 'target'>): AskedFor['target'] {
-  const name = cut(target.name, nameCharsMax).trim()
+  const isAscii = /^[ -~]*$/.test(target.name)
+  const name = cut(target.name, isAscii ? limits.lockNameBytes : nameCharsMax).trim()
   return { name, operation: target.mode ?? action_type, target_type: targetTypes[action_type] }
 }
 

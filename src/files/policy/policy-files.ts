@@ -29,12 +29,12 @@ export async function policyToLoad(
 ): Promise<{ command: LoadPolicy; policy: Policy }> {
   const files = policyFiles(layout, place)
   const read = readPolicy(files, promotionRoles)
-  if ('problems' in read) throw invalid(read.problems)
+  if ('problems' in read) throw invalidPolicy(read.problems)
   const { policy } = read
   const problems = (['lanes', 'roles'] as const).flatMap((name) =>
     unchecked(files[name], policy.sha256[name], wanted[name]),
   )
-  if (problems.length > 0) throw invalid(problems)
+  if (problems.length > 0) throw invalidPolicy(problems)
   const folder = policyFolder(layout, place)
   const texts = { lanes: textOf(files.lanes), roles: textOf(files.roles) }
   const isShort = Buffer.byteLength(JSON.stringify(texts)) <= limits.policyInlineBytes
@@ -60,7 +60,8 @@ export function textOf({ bytes }: PolicyFile): string {
   return content.ok ? content.text : ''
 }
 
-function invalid(problems: readonly PolicyProblem[]): LockstepError {
+/** POLICY_INVALID with the first problem as its message, and at most 100 in its details. */
+export function invalidPolicy(problems: readonly PolicyProblem[]): LockstepError {
   const [first] = problems
   const message = first === undefined ? 'the policy cannot be used' : problemText(first)
   return new LockstepError('POLICY_INVALID', message, { details: { problems: problems.slice(0, 100) } })
