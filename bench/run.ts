@@ -26,6 +26,7 @@ const names = [
   'million',
   'paths',
   'policy-replay',
+  'postgres',
   'promote',
   'runs',
   'runs-million',
