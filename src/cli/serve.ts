@@ -13,6 +13,7 @@ const idleExit: Own<number> = {
   read: seconds,
 }
 const own = {
+  engine: text('--engine <url>', 'the database of the ledger, in place of the one in its engine file'),
   idleExit,
   listen: text('--listen <host:port>', 'also listen on TCP, where every call needs a token'),
   ...tcpOptions,
@@ -33,6 +34,7 @@ export function serveVerb(): Command {
         command: `lockstep ${command}`,
         authn: 'os',
         is_service: true,
+        ...(given.engine === undefined ? {} : { engine: given.engine as `postgres://${string}` }),
         ...(actor === undefined ? {} : { actor }),
         ...(globals.openWait === undefined ? {} : { open_wait_s: globals.openWait }),
       })
