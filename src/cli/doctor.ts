@@ -1,6 +1,7 @@
 import { mkdirSync, mkdtempSync, readFileSync, rmSync, statfsSync, statSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import type { Command } from 'commander'
+import { readEngineFile } from '../disk/engine-file.ts'
 import { findLayout, type Layout, layoutOf } from '../disk/layout.ts'
 import { areModesAccepted, demandSecure } from '../disk/permissions.ts'
 import { leaseClock, thisMachine } from '../disk/process.ts'
@@ -14,6 +15,7 @@ import { clockAheadText } from './clock-ahead.ts'
 import { configFinding } from './config.ts'
 import { folderOf, serviceOf, withOpenLedger } from './context.ts'
 import { fileSystemFinding } from './doctor-disk.ts'
+import { engineFinding } from './doctor-engine.ts'
 import { hooksFinding } from './doctor-hooks.ts'
 import { keyFinding } from './doctor-key.ts'
 import type { Globals } from './globals.ts'
@@ -85,6 +87,7 @@ async function examine(globals: Globals): Promise<Finding[]> {
     await check('disk space', () => diskSpace(layout)),
     await check('sync latency', () => syncLatency(layout)),
     await check('exclusion', () => exclusion(layout)),
+    await check('engine', () => engineFinding(layout)),
     await check('ledger', () => ledgerIn(globals)),
     await check('acquire and release', () => selfTest(layout)),
     await check('hooks', () => hooksFinding(layout.root)),
@@ -170,6 +173,7 @@ function syncLatency(layout: Layout): string {
 
 /** Finds what excludes a second process besides LevelDB's own lock, which is lost when a program reads its file. */
 async function exclusion(layout: Layout): Promise<string> {
+  if (readEngineFile(layout) !== undefined) return 'the writer’s seat in the database'
   const scratch = mkdtempSync(join(layout.home, 'doctor-'))
   try {
     // If another process has the ledger open, a scratch folder shows which exclusion works here.

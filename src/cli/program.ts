@@ -89,6 +89,10 @@ const parts: Readonly<Record<string, Part>> = {
     about: 'Add, retire and list the keys that sign for the ledger.',
     load: async (verb) => (await import('./key.ts')).keyCommand(verb),
   },
+  engine: {
+    about: 'Prepare a PostgreSQL database for ledgers, and show which engine has the ledger.',
+    load: async (verb) => (await import('./engine.ts')).engineCommand(verb),
+  },
   serve: {
     about: 'Serves the ledger to other processes, until it is told to stop.',
     load: async () => (await import('./serve.ts')).serveVerb(),
@@ -102,7 +106,7 @@ const parts: Readonly<Record<string, Part>> = {
     load: async (verb) => (await import('./witness.ts')).witnessCommand(verb),
   },
   hook: {
-    about: 'Guard and record what coding agents do, by the hooks of their harness.',
+    about: 'Guard and record what coding agents do, by the hooks of their harness and of Git.',
     load: async (verb) => (await import('./hook.ts')).hookCommand(verb),
   },
   verify: {

@@ -31,6 +31,8 @@ bench('runs every bench to its end, each asserting its own outcome', () => {
     'hooks',
     'million',
     'policy-replay',
+    'postgres',
+    'postgres-append',
     'promote',
     'runs',
     'runs-million',

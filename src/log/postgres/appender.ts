@@ -1,7 +1,7 @@
 import { setTimeout as pause } from 'node:timers/promises'
 import { LockstepError } from '../../errors.ts'
 import type { Database, Session } from './database.ts'
-import { databaseError } from './errors.ts'
+import { databaseError, isOfConnection } from './errors.ts'
 import { databaseLimits } from './limits.ts'
 import { readSeat, type Seat } from './seat.ts'
 import type { Done, Statement } from './statement.ts'
@@ -109,7 +109,7 @@ export class Appender {
         last = error
       }
       if (this.#state === 'failed') return
-      if (isFinal(last) || performance.now() >= until) return this.#fail(last)
+      if (!isOfConnection(last) || performance.now() >= until) return this.#fail(last)
       await pause(databaseLimits.pauseMillis)
     }
   }
@@ -138,13 +138,6 @@ export class Appender {
     this.#failure = cause
     for (const { reject } of this.#sent.splice(0)) reject(cause)
   }
-}
-
-/** Whether trying again is of no use: this process may not write, or PostgreSQL refuses the statement. */
-function isFinal(error: unknown): boolean {
-  if (!(error instanceof LockstepError) || error.code === 'NOT_WRITER' || error.code === 'LEDGER_FORKED') return true
-  const { sqlstate } = error.details
-  return typeof sqlstate === 'string' && !/^(?:08|25006|40|53|57)/.test(sqlstate)
 }
 
 /** Whether the batch at a seq is of an epoch. Only one process writes in an epoch. */

@@ -1,5 +1,6 @@
+import { setTimeout as pause } from 'node:timers/promises'
 import type { Client, ClientConfig, Pool } from 'pg'
-import { databaseError } from './errors.ts'
+import { databaseError, isOfConnection } from './errors.ts'
 import { databaseLimits } from './limits.ts'
 import type { Query } from './seat.ts'
 
@@ -20,7 +21,10 @@ export type Connect = (config: ClientConfig) => Promise<Client>
  * time of a statement, because a cancelled statement may be durable.
  */
 export class Database {
-  /** Runs a statement on any connection. It reads, or changes something that may be done twice. */
+  /**
+   * Runs a statement on any connection. It reads, or changes something that may be done twice, so after the loss of a
+   * connection it is run again.
+   */
   readonly query: Query
   readonly #config: ClientConfig
   readonly #connect: Connect
@@ -30,7 +34,7 @@ export class Database {
     this.#config = config
     this.#connect = connect
     this.#pools = pools
-    this.query = queryOf((query) => pools.reads.query(query))
+    this.query = persistent(queryOf((query) => pools.reads.query(query)))
     // A connection that fails while it is idle is replaced by the next query.
     for (const pool of Object.values(pools)) pool.on('error', () => {})
   }
@@ -110,6 +114,24 @@ function sessionOf(client: Client): Session {
     query: queryOf((query) => client.query(query)),
     end: () => client.end().catch(() => {}),
     destroy: () => client.connection.stream.destroy(),
+  }
+}
+
+/** Repeats a query whose connection is lost or refused, for a limited time. A database that never answered is not tried again. */
+function persistent(query: Query): Query {
+  let hasAnswered = false
+  return async (text, values) => {
+    const until = performance.now() + databaseLimits.recoverMillis
+    for (;;) {
+      try {
+        const rows = await query(text, values)
+        hasAnswered = true
+        return rows as never
+      } catch (error) {
+        if (!hasAnswered || !isOfConnection(error) || performance.now() >= until) throw error
+        await pause(databaseLimits.pauseMillis)
+      }
+    }
   }
 }
 

@@ -2,14 +2,14 @@ import { LockstepError } from '../../errors.ts'
 import type { Query } from './seat.ts'
 
 /** How durable a commit of a database is, as this role and this connection have it. */
-interface Durability {
+export interface Durability {
   /** Settings that lose commits. */
   problems: string[]
   settings: { fsync: string; full_page_writes: string; synchronous_commit: string; synchronous_standby_names: string }
 }
 
 /** Cost: one round trip. */
-async function durabilityOf(query: Query): Promise<Durability> {
+export async function durabilityOf(query: Query): Promise<Durability> {
   const names = ['fsync', 'full_page_writes', 'synchronous_commit', 'synchronous_standby_names'] as const
   const [row = ['', '', '', '']] = await query<[string, string, string, string]>(
     `SELECT ${names.map((name) => `current_setting('${name}')`).join(', ')}`,

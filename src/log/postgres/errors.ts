@@ -49,6 +49,13 @@ export function databaseError(cause: unknown): LockstepError {
   })
 }
 
+/** Whether the server or the connection to it failed, and not the statement: it may be run again. */
+export function isOfConnection(error: unknown): boolean {
+  if (!(error instanceof LockstepError)) return false
+  const { sqlstate } = error.details
+  return typeof sqlstate === 'string' ? /^(?:08|25006|40|53|57)/.test(sqlstate) : error.code === 'LEDGER_UNAVAILABLE'
+}
+
 function unavailable(what: string, hint: string): Meaning {
   return { code: 'LEDGER_UNAVAILABLE', what, hint }
 }

@@ -42,7 +42,7 @@ export async function setUpSchema(database: Database, writer: string): Promise<S
 }
 
 /** The version of the schema in a database; 0 if it has none. */
-async function schemaVersionOf(query: Query): Promise<number> {
+export async function schemaVersionOf(query: Query): Promise<number> {
   const [found] = await query<[table: string | null]>(`SELECT to_regclass('lockstep.version')::text`, [])
   if (found?.[0] == null) return 0
   const [row] = await query<[version: number]>('SELECT version FROM lockstep.version', [])
