@@ -35,7 +35,8 @@ export interface LocksApi {
   status(input: shapes.OfLock | shapes.OfFolder, options?: CallOptions): Promise<shapes.LockState>
   /**
    * Locks that are held, orphans included, in the order of their names. Lock files that no grant explains are listed
-   * for the folders that the ledger knows, and with `under` for all folders below it.
+   * for the folders that the ledger knows, and with `under` for all folders below it. With `paths` only the locks that
+   * exclude a change to one of them, at a cost that grows with their depth.
    */
   list(input?: shapes.ListLocks, options?: CallOptions): Promise<shapes.LockList>
   /** The entries of a lock, newest first: who held it, when, and why each grant ended. */
@@ -164,7 +165,7 @@ export const locks: Operations<LocksApi> = {
     summary: 'Lists locks that are held, in the order of their names.',
     input: shapes.list,
     output: shapes.listed,
-    errors: ['NOT_FOUND', 'LIMIT_EXCEEDED', 'FILE_DENIED', 'FILE_FAILED'],
+    errors: ['NOT_FOUND', 'LIMIT_EXCEEDED', 'LOCK_PLACEMENT', 'FILE_DENIED', 'FILE_FAILED'],
     grants: anyGrant,
   },
   history: {

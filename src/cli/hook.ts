@@ -2,13 +2,15 @@ import type { Command } from 'commander'
 import { LockstepError } from '../errors.ts'
 import { type HarnessName, harnessNames } from '../hooks/forms.ts'
 import { folderOf } from './context.ts'
+import { gitVerb } from './hook-git.ts'
 import { type Changed, installHooks, settingsFile, uninstallHooks } from './hook-install.ts'
 import { runHook } from './hook-run.ts'
 import { places } from './hook-settings.ts'
 import { local, noun, text, toggle, type Verbs } from './verb.ts'
 
 export function hookCommand(verb?: string): Command {
-  const verbs: Verbs = Object.fromEntries(harnessNames.map((harness) => [harness, () => harnessVerb(harness)]))
+  const harnesses = harnessNames.map((harness): [string, () => Command] => [harness, () => harnessVerb(harness)])
+  const verbs: Verbs = { ...Object.fromEntries(harnesses), git: gitVerb }
   return noun('hook', verbs, verb, [
     'lockstep hook claude --install    # guard the agents of Claude Code in this project',
     'lockstep hook claude --uninstall',

@@ -1,15 +1,18 @@
-import { appendFileSync } from 'node:fs'
-import { join, resolve } from 'node:path'
+import { appendFileSync, mkdirSync } from 'node:fs'
+import { dirname, join, resolve } from 'node:path'
+import { createInterface } from 'node:readline/promises'
 import type { Command } from 'commander'
 import { homeName } from '../disk/layout.ts'
 import { adopt } from '../disk/ownership.ts'
 import { readTextFile } from '../disk/regular-file.ts'
 import { userActor } from '../disk/user.ts'
+import { worktreeAround } from '../disk/worktree.ts'
 import { lockFileName } from '../domain/lock/lock-file.ts'
 import { LockstepError } from '../errors.ts'
 import { parsedJson } from '../kernel/json.ts'
 import { limits } from '../kernel/limits.ts'
 import { actorOf, folderOf } from './context.ts'
+import type { Globals } from './globals.ts'
 import { keepOperatorToken } from './operator-token.ts'
 import { local, text, toggle } from './verb.ts'
 
@@ -26,6 +29,10 @@ export function initVerb(): Command {
       ),
       dir: text('[dir]', 'the root of the ledger (default: --dir, else the working directory)'),
       gitignore: toggle('--gitignore', 'add the ledger’s files to .gitignore instead of printing the lines'),
+      gitExclude: toggle(
+        '--git-exclude',
+        'add the ledger’s files to .git/info/exclude, which is not part of commits, instead of printing the lines',
+      ),
       nested: toggle('--nested', 'allow a ledger inside or above another'),
       operatorToken: toggle(
         '--no-operator-token',
@@ -42,7 +49,8 @@ export function initVerb(): Command {
       const { openLedger } = await import('../open.ts')
       const actor = actorOf(globals)
       // The file is read first, so that no ledger is created if .gitignore is unusable.
-      const missing = given.gitignore ? missingIn(join(root, '.gitignore'), ignored) : undefined
+      const list = given.gitExclude ? excludeOf(root) : join(root, '.gitignore')
+      const missing = given.gitignore || given.gitExclude ? missingIn(list, ignored) : undefined
       const ledger = await openLedger({
         dir: root,
         create: true,
@@ -63,23 +71,49 @@ export function initVerb(): Command {
       const { root: hash, size } = await ledger.head.get()
       const { vkey } = await ledger.head.signed({})
       await ledger.close()
-      const gitignore_added = missing === undefined ? [] : addTo(join(ledger.dir, '.gitignore'), missing)
+      const gitignore_added = missing === undefined ? await offered(globals, ledger.dir) : addTo(list, missing)
       const policy = [lanes.file, roles.file]
-      return { dir: ledger.dir, origin, size, root: hash, vkey, policy, operator_token, gitignore_added }
+      const in_git = excludeIn(ledger.dir) !== undefined
+      return { dir: ledger.dir, in_git, origin, size, root: hash, vkey, policy, operator_token, gitignore_added }
     },
-    lines: ({ dir, gitignore_added: added, operator_token, origin, policy, vkey }, { given }) => [
+    lines: ({ dir, gitignore_added: added, in_git, operator_token, origin, policy, vkey }, { given }) => [
       `ledger ${origin} governs ${dir}`,
       `key ${vkey}`,
       `policy ${policy.join(' and ')}`,
       ...(operator_token === null ? [] : [`operator token ${operator_token}`]),
-      ...(given.gitignore
-        ? [`.gitignore: ${added.length === 0 ? 'nothing to add' : `added ${added.join(' and ')}`}`]
-        : ['', 'Lines for .gitignore (or run init with --gitignore):', ...ignored]),
+      ...(given.gitignore || given.gitExclude || added.length > 0
+        ? [
+            `${given.gitignore ? '.gitignore' : '.git/info/exclude'}: ${added.length === 0 ? 'nothing to add' : `added ${added.join(' and ')}`}`,
+          ]
+        : ['', `Lines for .gitignore (or run init with --gitignore${in_git ? ' or --git-exclude' : ''}):`, ...ignored]),
       '',
       'Next: lockstep lock run NAME -- COMMAND, or lockstep help',
     ],
     examples: ['lockstep init', 'lockstep init ~/work/fleet --gitignore'],
   })
+}
+
+/** The file of a repository with what only this clone ignores. Errors: INVALID_INPUT (no repository). */
+function excludeOf(folder: string): string {
+  const found = excludeIn(folder)
+  if (found !== undefined) return found
+  throw new LockstepError('INVALID_INPUT', `${folder} is not in a Git repository, so it has no .git/info/exclude`)
+}
+
+function excludeIn(folder: string): string | undefined {
+  const worktree = worktreeAround(folder)
+  return worktree && join(worktree.repository, 'info', 'exclude')
+}
+
+/** Offers a person at a terminal to add the lines to .git/info/exclude. Returns those that were added. */
+async function offered(globals: Globals, folder: string): Promise<string[]> {
+  const file = excludeIn(folder)
+  const missing = file === undefined || globals.json || !process.stdin.isTTY ? undefined : missingIn(file, ignored)
+  if (file === undefined || missing === undefined || missing.lines.length === 0) return []
+  const terminal = createInterface({ input: process.stdin, output: process.stderr })
+  const answer = await terminal.question(`Add ${ignored.join(' and ')} to .git/info/exclude? [Y/n] `)
+  terminal.close()
+  return /^\s*(?:y(?:es)?)?\s*$/i.test(answer) ? addTo(file, missing) : []
 }
 
 const ignored = [`${homeName}/`, lockFileName]
@@ -101,6 +135,7 @@ function missingIn(path: string, ignored: readonly string[]): Missing {
 function addTo(path: string, { lines, text }: Missing): string[] {
   if (lines.length > 0) {
     const isNew = text === ''
+    mkdirSync(dirname(path), { recursive: true })
     appendFileSync(path, `${isNew || text.endsWith('\n') ? '' : '\n'}${lines.join('\n')}\n`, { mode: 0o644 })
     if (isNew) adopt(path)
   }

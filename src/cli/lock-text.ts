@@ -9,10 +9,13 @@ export function statusLines(status: LockState): string[] {
     return [`${status.name} is free; ${last}`]
   }
   return [
-    `${status.name} is held by ${status.holder}${status.state === 'orphan' ? `, an orphan: ${status.orphan_reason}` : ''}`,
+    `${status.held_name ?? status.name} is held by ${status.holder}${status.shared ? ', shared' : ''}${status.state === 'orphan' ? `, an orphan: ${status.orphan_reason}` : ''}`,
     `${status.token === undefined ? 'no token' : `token ${status.token}`}, acquired ${acquiredText(status)}, ${remainingText(status)}`,
     `processes ${status.pids?.join(', ') || 'none recorded'}${status.host === undefined ? '' : ` on ${status.host}`}; ${aliveText(status)}`,
     ...(status.actor_id === undefined ? [] : [`granted to ${whoText(status)}`]),
+    ...(status.reason === undefined ? [] : [`for: ${status.reason.replaceAll(/\s+/g, ' ')}`]),
+    ...(status.paths === undefined || status.paths.length === 1 ? [] : [`paths ${status.paths.join(', ')}`]),
+    ...(status.worktree === undefined ? [] : [`worktree ${status.worktree}`]),
     ...(status.folder === undefined ? [] : [`folder ${status.folder}`]),
     ...(status.run_id === undefined ? [] : [`run ${status.run_id} (${status.target_name ?? 'unknown target'})`]),
     ...(status.waiting === 0 ? [] : [waitingText(status)]),

@@ -2,12 +2,14 @@ import type { Command } from 'commander'
 import type { LockList, ReleasedLock } from '../api/shapes/locks.ts'
 import { LockstepError } from '../errors.ts'
 import { entryLine } from './audit-text.ts'
+import { checkEditsVerb } from './check-edits.ts'
 import type { Globals } from './globals.ts'
 import { acquireVerb } from './lock-acquire.ts'
 import { breakVerb, importVerb, recoverVerb, retireVerb } from './lock-care.ts'
 import { runCommand } from './lock-run.ts'
 import { remainingText, statusLines } from './lock-text.ts'
 import { durationText, table, timeText } from './output.ts'
+import { pathsFromHere } from './values.ts'
 import { count, noun, text, toggle, verb } from './verb.ts'
 
 export function lockCommand(asked?: string): Command {
@@ -20,6 +22,7 @@ export function lockCommand(asked?: string): Command {
     list: listVerb,
     history: historyVerb,
     check: checkVerb,
+    'check-edits': checkEditsVerb,
     recover: recoverVerb,
     break: breakVerb,
     retire: retireVerb,
@@ -96,7 +99,9 @@ function releasedLines({ files, held_ms, late, name, replayed, token }: Released
 function statusVerb(): Command {
   return verb('status', 'locks.status', {
     arguments: ['name'],
-    flags: { name: { about: 'the name of the lock: reports, deliverable:DEL-08-05 or project:CLIENT/TYPE/slug' } },
+    flags: {
+      name: { about: 'the name of the lock: reports, path:src/, deliverable:DEL-08-05 or project:CLIENT/TYPE/slug' },
+    },
     more: 'A lock is free only if there is neither a grant nor a lock file. With --exit-code, 0 means free and 75 means held, by an orphan as well; a lock that never existed is 3.',
     own: { exitCode: toggle('--exit-code', 'answer by the exit code: 0 if the lock is free, 75 if it is held') },
     lines: statusLines,
@@ -108,9 +113,14 @@ function statusVerb(): Command {
 function listVerb(): Command {
   return verb('list', 'locks.list', {
     flags: {
+      paths: {
+        about: 'only locks in the way of a change to this file or subtree (repeatable)',
+        placeholder: 'path',
+        readAll: pathsFromHere,
+      },
       under: {
         about:
-          'only deliverables below this folder (relative to the working directory), with lock files of other tools',
+          'only deliverables and paths below this folder (relative to the working directory), with lock files of other tools',
       },
     },
     own: {

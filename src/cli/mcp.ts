@@ -1,5 +1,6 @@
 import { resolve } from 'node:path'
 import type { Command } from 'commander'
+import { LockstepError } from '../errors.ts'
 import { actorFor, bearerToken, folderOf } from './context.ts'
 import { say } from './output.ts'
 import { stopped } from './tcp.ts'
@@ -9,6 +10,9 @@ export function mcpVerb(): Command {
   return local('mcp', 'Serves the tools of an MCP client on stdin and stdout, until the client is gone.', {
     more: 'A harness starts it. It calls the service of the ledger, which it starts if none answers.',
     run: async ({ globals }) => {
+      if (globals.operator) {
+        throw new LockstepError('INVALID_INPUT', '--operator is for people: agents get a token of their own')
+      }
       const { serveOnStdio } = await import('../mcp/stdio.ts')
       const session = sessionName()
       const actor = actorFor(globals, session)

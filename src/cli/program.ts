@@ -106,7 +106,7 @@ const parts: Readonly<Record<string, Part>> = {
     load: async (verb) => (await import('./witness.ts')).witnessCommand(verb),
   },
   hook: {
-    about: 'Guard and record what coding agents do, by the hooks of their harness.',
+    about: 'Guard and record what coding agents do, by the hooks of their harness and of Git.',
     load: async (verb) => (await import('./hook.ts')).hookCommand(verb),
   },
   verify: {

@@ -15,6 +15,11 @@ export function fromHere(path: string): string {
   return path === '' ? path : resolve(path)
 }
 
+/** Reads the paths of a repeatable option. */
+export function pathsFromHere(paths: readonly string[]): string[] {
+  return paths.map(pathFromHere)
+}
+
 /**
  * Reads a path to be locked, relative to the working directory. Its end, and `..` behind a link, keep their meaning: only
  * the ledger knows what they are.

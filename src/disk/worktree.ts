@@ -4,8 +4,12 @@ import { LockstepError } from '../errors.ts'
 import { limits } from '../kernel/limits.ts'
 import { readTextFile } from './regular-file.ts'
 
-/** A Git worktree. `main` is the top of the main worktree of a linked one; undefined if the repository is bare. */
+/**
+ * A Git worktree, and the folder of its repository. `main` is the top of the main worktree of a linked one; undefined if
+ * the repository is bare.
+ */
 export interface Worktree {
+  repository: string
   top: string
   isLinked: boolean
   main: string | undefined
@@ -19,7 +23,7 @@ export interface Worktree {
 function worktreeOf(top: string): Worktree | undefined {
   const git = join(top, '.git')
   const found = entryAt(git)
-  if (found?.isDirectory()) return { isLinked: false, main: undefined, top }
+  if (found?.isDirectory()) return { isLinked: false, main: undefined, repository: git, top }
   if (!found?.isFile()) return undefined
   const [, named] = /^gitdir: (.+?)\s*$/.exec(textOf(git)) ?? []
   const own = named === undefined ? undefined : resolve(top, named)
@@ -28,7 +32,8 @@ function worktreeOf(top: string): Worktree | undefined {
   if (own === undefined || common === '') return undefined
   if (!isSamePlace(textOf(join(own, 'gitdir')).trim(), git)) return undefined
   const repository = resolve(own, common)
-  return { isLinked: true, main: basename(repository) === '.git' ? realOf(dirname(repository)) : undefined, top }
+  const main = basename(repository) === '.git' ? realOf(dirname(repository)) : undefined
+  return { isLinked: true, main, repository, top }
 }
 
 /** The worktree that a folder lies in; undefined outside of all. */

@@ -1,4 +1,4 @@
-import { quoted } from './quote.ts'
+import { quoted } from '../kernel/untrusted.ts'
 
 /** Why a path cannot be edited now, as the ledger tells. */
 export interface InTheWay {

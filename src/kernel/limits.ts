@@ -31,6 +31,11 @@ export const limits = {
   lockFileBytes: 64 * 1024,
   /** The files by which Git finds the repository of a worktree. */
   gitFileBytes: 16 * 1024,
+  /** What Git says about a worktree, and the changed files that are compared with locks. */
+  gitOutputBytes: 64 * 1024 * 1024,
+  changedFilesMax: 10_000,
+  /** The paths that one list of locks asks about. */
+  pathsListed: 1_000,
   /** The folders whose ledger and worktree are remembered. */
   surroundingsMax: 4_096,
   /** A file that is moved aside whole, and the folders that are searched for lock files. */
@@ -49,6 +54,8 @@ export const limits = {
   /** The paths of one grant, the shared grants of one path, and the orphans that one acquisition of paths recovers. */
   pathsPerGrantMax: 64,
   sharedGrantsMax: 256,
+  /** The places of paths whose keys are kept. */
+  knownPlacesMax: 16_384,
   orphansPerAcquireMax: 1_024,
   auditEventsPerRequestMax: 1_000,
   /** The runs above a run, the unrecorded allowed actions of a run, and the output artifacts of a run. */

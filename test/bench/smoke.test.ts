@@ -31,6 +31,7 @@ bench('runs every bench to its end, each asserting its own outcome', () => {
     'hooks',
     'million',
     'policy-replay',
+    'postgres',
     'promote',
     'runs',
     'runs-million',

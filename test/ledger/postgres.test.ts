@@ -129,7 +129,7 @@ else {
     const { size } = await ledger.head.get()
     const owner = await Database.of({ connectionString: admin })
     const entry = (seq: number) => refusal(ledger.log.entry({ seq }))
-    await owner.query(`UPDATE lockstep.text SET texts = replace(texts, 'note 290', 'NOTE 290')`, [])
+    await owner.query(`UPDATE lockstep.text SET texts = replace(texts, 'note', 'NOTE')`, [])
     match((await entry(size - 10)).message, /free texts/)
     await owner.query(
       `UPDATE lockstep.batch SET lines = replace(lines, '"outcome":"success"', '"outcome":"failure"')`,

@@ -121,6 +121,20 @@ test(
   }),
 )
 
+test('leases are renewed while the harness lives, and no token of an operator is used for agents', async () => {
+  await withMcp(async ({ dir, ledger, placeOf }) => {
+    const client = await connectClient('client 2 of 2025', placeOf('stdio'))
+    const asked = { paths: ['src/'], lease_s: 2 }
+    const { grants } = await client.done<{ grants: { lock_id: string }[] }>('lock_acquire', asked)
+    const renewals = async () => (await ledger.locks.status({ name: 'path:src/' })).renewals ?? 0
+    await until('it was renewed twice', async () => (await renewals()) > 1)
+    await client.done('lock_release', { lock_ids: grants.map(({ lock_id }) => lock_id) })
+    await client.close()
+    const refused = spawn(process.execPath, [command, 'mcp', '--operator', '--dir', dir], { stdio: 'ignore' })
+    equal((await once(refused, 'exit'))[0], 2)
+  })
+})
+
 test('the locks of a harness that is killed are had by others', async () => {
   await withMcp(async ({ dir, ledger }) => {
     const harness = spawn(process.execPath, ['--import', 'tsx', join(project, 'test/support/mcp-harness.ts'), dir], {

@@ -1,6 +1,7 @@
 import * as z from 'zod'
 import * as commands from '../../domain/lock/inputs.ts'
 import { lockKinds, lockNameSchema } from '../../domain/lock/names.ts'
+import { limits } from '../../kernel/limits.ts'
 import { hints } from '../hints.ts'
 import { entry, files, fullName, hash, path, seq, time } from './basics.ts'
 
@@ -46,7 +47,11 @@ export interface OfLock extends z.input<typeof ofLock> {}
 export const ofFolder = z.strictObject({ folder: path })
 export interface OfFolder extends z.input<typeof ofFolder> {}
 
-export const list = z.strictObject({ orphans: z.boolean().default(false), under: path.optional() })
+export const list = z.strictObject({
+  orphans: z.boolean().default(false),
+  paths: z.array(z.string().min(1).max(limits.pathBytes)).min(1).max(limits.pathsListed).optional(),
+  under: path.optional(),
+})
 export interface ListLocks extends z.input<typeof list> {}
 
 export const history = commands.historySchema
@@ -123,6 +128,7 @@ export const status = z.strictObject({
   kind: z.enum(lockKinds),
   last_seq: seq.nullable(),
   lease_remaining_s: z.int().nullable().exactOptional(),
+  lock_ref: z.string().exactOptional(),
   name: fullName,
   orphan_reason: z.string().exactOptional(),
   paths: z.array(z.string()).exactOptional(),
@@ -185,6 +191,7 @@ hints.add(acquireProject, {
   reason: { about: 'Why the project is locked.' },
   run_id: { about: 'The run that locks it.' },
 })
+hints.add(list, { paths: { about: 'Only locks in the way of a change to one of these files or subtrees.' } })
 hints.add(ofLock, { token: { about: 'Of several shared grants of one path, the one with this token.' } })
 hints.add(release, { outcome: { about: 'Whether the work under the lock succeeded.' } })
 hints.add(releaseProject, { run_id: { about: 'The run that holds the lock.' } })

@@ -17,8 +17,7 @@ import {
   stateAt,
   withRows,
 } from './paths/decide.ts'
-import { placesOf } from './paths/path.ts'
-import { pathRow } from './paths/tree.ts'
+import { rowsOf } from './paths/tree.ts'
 import { refusedEvent, releasedEvent } from './record.ts'
 import { isOwn, type LockState, orphanReason, streamOfGrant } from './state.ts'
 
@@ -36,7 +35,7 @@ export function reads(command: LockCommand): readonly string[] {
 export function readsOfState(command: LockCommand): readonly string[] {
   if (!isOnPaths(command)) return []
   const paths = 'paths' in command && command.paths !== undefined ? command.paths.paths : [pathOf(command.name)]
-  return paths.flatMap((path) => placesOf(path).map(pathRow))
+  return paths.flatMap(rowsOf)
 }
 
 export function decide(command: LockCommand, context: Context, rows: LoadedState): LockDecision {

@@ -58,7 +58,8 @@ function seenPaths(text: string, place: PathPlace): Found[] {
   if (isPattern(text) && seenAt(absolute) === undefined) throw notAFile(text)
   const { link, ...target } = realPathOf(absolute)
   const isFolder = target.isFolder || endsAsFolder(text)
-  if (link === undefined) return [placed({ ...target, isFolder }, place)]
+  // With a slash at its end, a link stands for the folder that it leads to.
+  if (link === undefined || endsAsFolder(text)) return [placed({ ...target, isFolder }, place)]
   const found = [placed({ isFolder: false, real: link }, place)]
   // A target outside of the root has no lock here.
   const { governing } = surroundingsOf(dirname(target.real))

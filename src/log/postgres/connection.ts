@@ -20,12 +20,14 @@ export function configOf(engine: string): ClientConfig {
   url.searchParams.delete('service')
   const application_name = url.searchParams.get('application_name') ?? 'lockstep'
   const found = service === undefined ? {} : parametersOf(service)
-  if (url.hostname !== '') delete found.host
-  if (url.port !== '') delete found.port
-  if (url.username !== '') delete found.user
-  if (url.password !== '') delete found.password
-  if (url.pathname.length > 1) delete found.database
-  return { connectionString: url.href, application_name, ...found }
+  // The driver prefers what the string has, also if that is empty. So what the service adds becomes part of the string.
+  if (url.pathname.length <= 1 && found.database !== undefined) url.pathname = `/${encodeURIComponent(found.database)}`
+  const stated = { host: url.hostname, password: url.password, port: url.port, user: url.username }
+  for (const [name, value] of Object.entries(stated)) {
+    const added = found[name as keyof typeof stated]
+    if (value === '' && added !== undefined) url.searchParams.set(name, String(added))
+  }
+  return { connectionString: url.href, application_name }
 }
 
 /** The section of a service in its file. */

@@ -132,6 +132,7 @@ export function describeGrant(core: Core, grant: Grant): Omit<LockStatus, 'last_
     ...given({ host: grant.evidence[0]?.host }),
     pids: grant.evidence.map(({ pid }) => pid),
     ...given({ folder: grant.folder, run_id: grant.run_id, target_name: grant.target_name }),
+    ...given({ lock_ref: grant.kind === 'path' ? grant.lock_ref : undefined }),
     ...given({ paths: grant.paths, reason: grant.lock_reason, shared: grant.shared, worktree: grant.worktree }),
     renewals: grant.renewals,
   }

@@ -115,7 +115,12 @@ export class Locks implements Handlers<LocksApi> {
     return statusIn(this.#core, this.#deliverables.folderOfAny(input.folder))
   }
 
-  async list(input: Given<typeof shapes.list>): Promise<shapes.LockList> {
+  async list(input: Given<typeof shapes.list>, { isRemote = false }: KnownCallOptions): Promise<shapes.LockList> {
+    if (input.paths !== undefined) {
+      const { paths } = this.#paths.named(input.paths, !isRemote)
+      const locks = await this.#paths.inTheWay({ paths, shared: false })
+      return { locks: input.orphans ? locks.filter(({ state }) => state === 'orphan') : locks }
+    }
     const orphanOf = (grant: Grant) => this.#projects.orphanFinding(grant)
     return { locks: await listLocks(this.#core, input, { orphanOf, paths: this.#paths }) }
   }

@@ -5,7 +5,8 @@ import { nameOfPath, pathLine, pathOf, streamOfPaths } from '../../domain/lock/n
 import { inTheWayOf } from '../../domain/lock/paths/decide.ts'
 import { isWithin, type Path, type PathsAsked, pathAt, placeOf } from '../../domain/lock/paths/path.ts'
 import { type InTheWay, type PathNode, PathTree, pathRows } from '../../domain/lock/paths/tree.ts'
-import type { LockState } from '../../domain/lock/state.ts'
+import type { Grant, LockState } from '../../domain/lock/state.ts'
+import { byBytes } from '../../domain/turn/stem.ts'
 import { type NamedPaths, namedPaths } from '../../files/paths/path-names.ts'
 import type { Entry } from '../../kernel/entry.ts'
 import { given } from '../../kernel/given.ts'
@@ -57,7 +58,7 @@ export class PathLocks {
     const asked = { paths: [pathOf(name)], shared: false }
     const line = this.#core.waiters.lineOf(pathLine, asked)
     const own = await this.#grantsOf(name)
-    const shown = own.find(({ grant }) => grant.token === token) ?? own[0] ?? (await this.#inTheWay(asked))
+    const shown = own.find(({ grant }) => grant.token === token) ?? own[0] ?? (await this.#firstInTheWay(asked))
     if (shown === undefined) return { name, kind: 'path', state: 'free', ...line, last_seq: null }
     const { grant, last_seq, path } = shown
     const held = nameOfPath(path)
@@ -81,10 +82,20 @@ export class PathLocks {
       const grant = (row?.state as LockState | undefined)?.grant ?? null
       // The grant can have ended since its place was read.
       if (grant === null) continue
-      const line = this.#core.waiters.lineOf(pathLine, { paths: grant.paths ?? [], shared: grant.shared === true })
-      listed.push({ ...describeGrant(this.#core, grant), ...line, last_seq: row?.last_seq ?? null })
+      listed.push(this.#described(grant, row?.last_seq ?? null))
     }
     return listed
+  }
+
+  /** The grants in the way of an exclusive request, in the order of their names. */
+  async inTheWay(asked: PathsAsked): Promise<shapes.LockState[]> {
+    const grants = await this.#grantsUnder((tree) => Array.from(inTheWayOf(tree, asked), ({ found }) => found))
+    return grants.map(({ grant, last_seq }) => this.#described(grant, last_seq)).sort((a, b) => byBytes(a.name, b.name))
+  }
+
+  #described(grant: Grant, last_seq: number | null): shapes.LockState {
+    const line = this.#core.waiters.lineOf(pathLine, { paths: grant.paths ?? [], shared: grant.shared === true })
+    return { ...describeGrant(this.#core, grant), ...line, last_seq }
   }
 
   /**
@@ -118,7 +129,7 @@ export class PathLocks {
     }
   }
 
-  async #inTheWay(asked: PathsAsked): Promise<Shown | undefined> {
+  async #firstInTheWay(asked: PathsAsked): Promise<Shown | undefined> {
     const [first] = await this.#grantsUnder((tree) => {
       for (const { found } of inTheWayOf(tree, asked)) return [found]
       return []
@@ -144,7 +155,7 @@ export class PathLocks {
 }
 
 interface Shown {
-  grant: NonNullable<LockState['grant']>
+  grant: Grant
   last_seq: number | null
   /** The path that the grant was found by. */
   path: Path

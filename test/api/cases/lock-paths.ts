@@ -83,3 +83,17 @@ export const acquirePaths: { readonly [title: string]: Work } = {
     await refused(api.locks.acquire({ holder, paths: ['a'.repeat(300)] }), 'INVALID_INPUT')
   },
 }
+
+/** How locks are listed by paths. */
+export const listPaths: { readonly [title: string]: Work } = {
+  'lists the locks in the way of paths, and no others': async (stage) => {
+    const { folder, grant } = await paths(stage)
+    const { folder: other } = await paths(stage, { shared: true })
+    const list = async (...texts: string[]) =>
+      (await stage.api.locks.list({ paths: texts })).locks.map(({ lock_ref, name }) => [name, lock_ref])
+    equal(await list(`${folder}/a.ts`, 'elsewhere'), [[`path:${folder}/`, grant.lock_ref]])
+    equal((await list(`${folder}/`, `${other}/b/`)).length, 2)
+    equal((await stage.api.locks.list({ orphans: true, paths: [`${folder}/`] })).locks, [])
+    await refused(stage.api.locks.list({ paths: ['../elsewhere'] }), 'LOCK_PLACEMENT')
+  },
+}

@@ -3,7 +3,7 @@ import { dirname, join } from 'node:path'
 import { equal, is, ok } from 'uvu/assert'
 import { foreignText, makeDeliverable } from '../../support/deliverable.ts'
 import { becca, type Cases, newLockId, newName, refused, type Stage, stranger } from '../stage.ts'
-import { acquirePaths } from './lock-paths.ts'
+import { acquirePaths, listPaths } from './lock-paths.ts'
 
 const holder = 'agent-1'
 const noPid = 2 ** 31 - 1
@@ -295,6 +295,7 @@ export const locks: Cases<'locks'> = {
       },
     },
     list: {
+      ...listPaths,
       'gives held locks, orphans alone, or those below a folder': async (stage) => {
         const { folder, grant } = await deliverable(stage)
         const { list } = stage.api.locks

@@ -50,16 +50,6 @@ export function lastSegment(place: string): string {
   return place.slice(place.lastIndexOf('/') + 1)
 }
 
-/** The places of a path: its own, and all above it up to the root. */
-export function placesOf(path: Path): string[] {
-  const places = [placeOf(path)]
-  for (let place = placeOf(path); place !== rootPlace; ) {
-    place = placeAbove(place)
-    places.push(place)
-  }
-  return places
-}
-
 /** Whether a path is another, or lies below the other's subtree. */
 export function isWithin(path: Path, other: Path): boolean {
   const [place, above] = [placeOf(path), placeOf(other)]

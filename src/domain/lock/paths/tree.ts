@@ -1,3 +1,4 @@
+import { limits } from '../../../kernel/limits.ts'
 import {
   isTree,
   lastSegment,
@@ -18,39 +19,61 @@ interface Hold {
 }
 
 /**
- * Grants of one mode. `below` counts those of places below. A place with any such grant, at it or below it, is in the
+ * Grants of one mode; never changed, but replaced. `below` counts those of places below. A place with any such grant, at it or below it, is in the
  * list of its parent: `child` begins the list of this place, and `next` and `previous` are the neighbours in the list
  * that this place belongs to. So a grant below a subtree is found without a search among all locks.
  */
 interface Thread {
-  below: number
-  child: string | null
-  next: string | null
-  previous: string | null
+  readonly below: number
+  readonly child: string | null
+  readonly next: string | null
+  readonly previous: string | null
 }
 
 /** The row of a place. `last` is the lock_ref of the last grant of exactly this place. */
 export interface PathNode {
   exclusive: Thread
-  held: Hold[]
+  held: readonly Hold[]
   last: string | null
   shared: Thread
 }
 
 type Mode = 'exclusive' | 'shared'
 
-const rowPrefix = 'path/'
+/** The prefix of the keys of rows in the state that derives from entries. */
+export const pathRows = 'path/'
 
-/** The key of a place's row in the state that derives from entries. */
-export function pathRow(place: string): string {
-  return rowPrefix + place
-}
-
-/** The prefix of the rows of all places from a place on, and whether a key is that of such a row. */
-export const pathRows = rowPrefix
+/** Whether a key is that of a row of a place. */
 export function isPathRow(key: string): boolean {
-  return key.startsWith(rowPrefix)
+  return key.startsWith(pathRows)
 }
+
+/** The keys of the rows of a path's place and of all places above it, up to the root. */
+export function rowsOf(path: Path): string[] {
+  return stepsFrom(placeOf(path)).map(({ row }) => row)
+}
+
+interface Step {
+  place: string
+  row: string
+}
+
+/**
+ * A place and all above it, up to the root. They are kept, because the same places are looked up many times for one
+ * request, and each look-up of a new string hashes it.
+ */
+function stepsFrom(place: string): readonly Step[] {
+  let steps = known.get(place)
+  if (steps === undefined) {
+    const above = place === rootPlace ? [] : stepsFrom(placeAbove(place))
+    steps = [{ place, row: pathRows + place }, ...above]
+    if (known.size >= limits.knownPlacesMax) known.clear()
+    known.set(place, steps)
+  }
+  return steps
+}
+
+const known = new Map<string, readonly Step[]>()
 
 /** A grant that is in the way of another: which, and of which path. */
 export interface InTheWay {
@@ -72,41 +95,45 @@ export class PathTree {
   }
 
   node(place: string): PathNode {
-    const key = pathRow(place)
-    return this.changes.get(key) ?? (this.#state(key) as PathNode | undefined) ?? noNode
+    return this.#read(pathRows + place)
   }
 
   /** Adds the grant of a path. */
   hold(path: Path, { is_shared, lock_ref }: Pick<Hold, 'is_shared' | 'lock_ref'>): void {
-    const place = placeOf(path)
-    const mode = modeOf(is_shared)
-    const node = this.#edited(place)
-    let isNew = countOf(node, mode) === 0
-    node.held.push({ is_shared, is_tree: isTree(path), lock_ref })
+    const steps = stepsFrom(placeOf(path))
+    const node = this.#edited(steps[0]?.row ?? '')
+    const wasEmpty = countOf(node, modeOf(is_shared)) === 0
+    node.held = [...node.held, { is_shared, is_tree: isTree(path), lock_ref }]
     node.last = lock_ref
-    for (let below = place; below !== rootPlace; below = placeAbove(below)) {
-      const above = this.#edited(placeAbove(below))
-      const wasEmpty = countOf(above, mode) === 0
-      if (isNew) this.#link(below, above, mode)
-      above[mode].below += 1
-      isNew = wasEmpty
-    }
+    this.#countAbove(steps, modeOf(is_shared), { by: 1, isMoved: wasEmpty })
   }
 
   /** Removes a grant from a path that it holds. */
   free(path: Path, lockRef: string): void {
-    const place = placeOf(path)
-    const node = this.#edited(place)
-    const at = node.held.findIndex(({ lock_ref }) => lock_ref === lockRef)
-    const [hold] = at === -1 ? [] : node.held.splice(at, 1)
+    const steps = stepsFrom(placeOf(path))
+    const node = this.#edited(steps[0]?.row ?? '')
+    const hold = node.held.find(({ lock_ref }) => lock_ref === lockRef)
     if (hold === undefined) return
+    node.held = node.held.filter((other) => other !== hold)
     const mode = modeOf(hold.is_shared)
-    let isEmpty = countOf(node, mode) === 0
-    for (let below = place; below !== rootPlace; below = placeAbove(below)) {
-      const above = this.#edited(placeAbove(below))
-      if (isEmpty) this.#unlink(below, above, mode)
-      above[mode].below -= 1
-      isEmpty = countOf(above, mode) === 0
+    this.#countAbove(steps, mode, { by: -1, isMoved: countOf(node, mode) === 0 })
+  }
+
+  /**
+   * Changes the counts of the places above the first one. A place that enters or leaves its parent's list is moved: at
+   * first that with the grant, and then each whose only grant this was, or now is.
+   */
+  #countAbove(steps: readonly Step[], mode: Mode, { by, isMoved }: { by: 1 | -1; isMoved: boolean }): void {
+    let moves = isMoved
+    for (let at = 1; at < steps.length; at += 1) {
+      const [below, above] = [steps[at - 1], steps[at]] as [Step, Step]
+      const node = this.#edited(above.row)
+      const before = countOf(node, mode)
+      if (moves && by === 1) this.#link(below, node, mode)
+      if (moves && by === -1) this.#unlink(below, node, mode)
+      const thread = node[mode]
+      node[mode] = { ...thread, below: thread.below + by }
+      moves = (by === 1 ? before : before - 1) === 0
     }
   }
 
@@ -126,12 +153,11 @@ export class PathTree {
   /** The same without those below it. */
   *covering(path: Path, { shared }: Pick<PathsAsked, 'shared'>): Generator<InTheWay> {
     const own = placeOf(path)
-    for (let place = own; ; place = placeAbove(place)) {
-      for (const { is_shared, is_tree, lock_ref } of this.node(place).held) {
+    for (const { place, row } of stepsFrom(own)) {
+      for (const { is_shared, is_tree, lock_ref } of this.#read(row).held) {
         const isInTheWay = (place === own || is_tree) && !(is_shared && shared)
         if (isInTheWay) yield { lock_ref, path: pathAt(place, is_tree) }
       }
-      if (place === rootPlace) return
     }
   }
 
@@ -149,37 +175,41 @@ export class PathTree {
   }
 
   /** Puts a place at the beginning of its parent's list. */
-  #link(place: string, above: PathNode, mode: Mode): void {
-    const list = above[mode]
-    const thread = this.#edited(place)[mode]
-    thread.next = list.child
-    if (list.child !== null) this.#beside(place, list.child)[mode].previous = lastSegment(place)
-    list.child = lastSegment(place)
+  #link({ place, row }: Step, above: PathNode, mode: Mode): void {
+    const { child } = above[mode]
+    const segment = lastSegment(place)
+    const node = this.#edited(row)
+    node[mode] = { ...node[mode], next: child, previous: null }
+    if (child !== null) this.#change(placeBelow(placeAbove(place), child), mode, { previous: segment })
+    above[mode] = { ...above[mode], child: segment }
   }
 
-  #unlink(place: string, above: PathNode, mode: Mode): void {
-    const list = above[mode]
-    const thread = this.#edited(place)[mode]
-    const { next, previous } = thread
-    if (previous === null) list.child = next
-    else this.#beside(place, previous)[mode].next = next
-    if (next !== null) this.#beside(place, next)[mode].previous = previous
-    thread.next = null
-    thread.previous = null
+  #unlink({ place, row }: Step, above: PathNode, mode: Mode): void {
+    const node = this.#edited(row)
+    const { next, previous } = node[mode]
+    const parent = placeAbove(place)
+    if (previous === null) above[mode] = { ...above[mode], child: next }
+    else this.#change(placeBelow(parent, previous), mode, { next })
+    if (next !== null) this.#change(placeBelow(parent, next), mode, { previous })
+    node[mode] = { ...node[mode], next: null, previous: null }
   }
 
-  #beside(place: string, segment: string): PathNode {
-    return this.#edited(placeBelow(placeAbove(place), segment))
+  #change(place: string, mode: Mode, change: Partial<Thread>): void {
+    const node = this.#edited(pathRows + place)
+    node[mode] = { ...node[mode], ...change }
   }
 
-  /** The row of a place to be changed. Rows that were read are shared with others, so they are copied once. */
-  #edited(place: string): PathNode {
-    const key = pathRow(place)
-    const known = this.changes.get(key)
+  #read(row: string): PathNode {
+    return this.changes.get(row) ?? (this.#state(row) as PathNode | undefined) ?? noNode
+  }
+
+  /** The row of a place to be changed. Rows that were read are shared with others, so a row is copied once. */
+  #edited(row: string): PathNode {
+    const known = this.changes.get(row)
     if (known !== undefined) return known
-    const { exclusive, held, last, shared } = this.node(place)
-    const copy = { exclusive: { ...exclusive }, held: [...held], last, shared: { ...shared } }
-    this.changes.set(key, copy)
+    const { exclusive, held, last, shared } = this.#read(row)
+    const copy = { exclusive, held, last, shared }
+    this.changes.set(row, copy)
     return copy
   }
 }
