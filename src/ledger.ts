@@ -1,6 +1,5 @@
 import type { Api, Ledger, LedgerHere, Tiles } from './api/api.ts'
 import { type BackupOptions, type WrittenBackup, writeBackup } from './backup/write-backup.ts'
-import { LockstepError } from './errors.ts'
 import { finishClaims } from './files/deliverable/claims.ts'
 import { Uploads } from './files/staging/uploads.ts'
 import { WorkspaceFiles } from './files/workspace/workspace-files.ts'
@@ -38,9 +37,11 @@ import { Views } from './views/views.ts'
 import { codedError } from './writer/coded-errors.ts'
 import { ConfigInForce } from './writer/config-in-force.ts'
 import type { Core } from './writer/core.ts'
+import { following } from './writer/following.ts'
 import { Sequencer } from './writer/sequencer.ts'
 import { StoredObjects } from './writer/stored-objects.ts'
 import { Publication } from './writer/subscription.ts'
+import { ledgerClosed } from './writer/unavailable.ts'
 
 /** A ledger that this process alone has open: its operations, and the members that only this process can use. */
 export class LocalLedger implements Ledger, LedgerHere {
@@ -69,6 +70,8 @@ export class LocalLedger implements Ledger, LedgerHere {
   readonly uploads: Uploads
   /** Whether this is the ledger as of one moment. It takes no commands, and others may use the ledger meanwhile. */
   readonly isSnapshot: boolean
+  /** Takes in what other nodes have appended. The writer of a ledger has it already. */
+  readonly follow: () => Promise<void>
   /** What the commands came to since open. */
   readonly tally: Sequencer['tally']
   /** The root: the folder that the ledger governs. */
@@ -89,12 +92,10 @@ export class LocalLedger implements Ledger, LedgerHere {
     this.actor = actor
     this.#parts = parts
     const read = { receipts: new Receipts(log), views: new Views(log) }
-    this.#sequencer = new Sequencer({
-      ...read,
-      ...{ config, forked, log, now },
-      cursors: () => this.#reactions.cursors(),
-      published: (entries) => this.#published(entries),
-    })
+    const published = (entries: readonly Entry[]) => this.#published(entries)
+    const cursors = () => this.#reactions.cursors()
+    this.#sequencer = new Sequencer({ ...read, ...{ config, cursors, forked, log, now, published } })
+    this.follow = this.isSnapshot ? following({ ...read, log, published }) : async () => {}
     this.tally = this.#sequencer.tally
     this.uploads = new Uploads(layout.uploads, () => config.settings().turn_limits)
     this.#core = {
@@ -234,16 +235,15 @@ export class LocalLedger implements Ledger, LedgerHere {
 
   #published(entries: readonly Entry[]): void {
     this.tally.published(entries)
-    for (const follower of [this.#parts.config, this.#parts.seal]) follower.published(entries)
+    const { config, seal, sharedTime } = this.#parts
+    for (const follower of [config, seal, sharedTime]) follower?.published(entries)
     this.#publication.announce()
     this.#reactions.published(entries)
     this.#core.index.published()
   }
 
   #assertOpen(): void {
-    if (this.#closed !== undefined) {
-      throw new LockstepError('LEDGER_CLOSED', 'the ledger was closed', { details: { outcome: 'not_applied' } })
-    }
+    if (this.#closed !== undefined) throw ledgerClosed()
     this.#parts.log.custody?.assertNotMoved()
   }
 }

@@ -35,6 +35,7 @@ import { ForkWatch } from './witness/fork.ts'
 import { codedError } from './writer/coded-errors.ts'
 import { ConfigInForce, configInLog } from './writer/config-in-force.ts'
 import { parse } from './writer/parse.ts'
+import { SharedTime } from './writer/shared-time.ts'
 
 export interface OpenLedgerOptions {
   /** A folder at or below the root. The innermost ledger governs it. Default: the working directory. */
@@ -165,6 +166,7 @@ async function openInMemory(actor: RecordedActor, options: OpenLedgerOptions): P
   }
 }
 
+/** What a ledger is opened over, besides its log. */
 interface Over {
   actor: RecordedActor
   isSnapshot: boolean
@@ -173,8 +175,9 @@ interface Over {
 }
 
 /** Puts the parts of a ledger together and finishes what the last process left unfinished. A snapshot shows that as is. */
-async function openOver(log: Log, { actor, isSnapshot, layout, options }: Over): Promise<LocalLedger> {
-  const { now = systemNow } = options
+export async function openOver(log: Log, { actor, isSnapshot, layout, options }: Over): Promise<LocalLedger> {
+  const { now: machine = systemNow } = options
+  const sharedTime = log.clock && (await SharedTime.of(log, log.clock, machine))
   const { newLockId = () => `lck_${nanoid()}`, newRunId = () => `run_${nanoid()}` } = options
   const { root } = layout
   const config = await configOf(log, layout)
@@ -190,7 +193,7 @@ async function openOver(log: Log, { actor, isSnapshot, layout, options }: Over):
     log,
     newLockId,
     newRunId,
-    now,
+    now: sharedTime?.now ?? machine,
     reactions: (core, deliverables) => {
       if (isSnapshot || seal.isSealed) return noReactions()
       const lockFiles = lockFileReactor(deliverables, core)
@@ -199,6 +202,7 @@ async function openOver(log: Log, { actor, isSnapshot, layout, options }: Over):
       return new Reactors([...files, cleanup], log)
     },
     seal,
+    sharedTime,
     workspaceFiles,
   })
   try {

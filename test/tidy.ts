@@ -51,6 +51,8 @@ const ladder: Record<string, { rung: number; packages: string[] }> = {
   // Puts all rooms below together.
   'ledger.ts': { rung: 10, packages: [...shared, 'nanoid'] },
   'open.ts': { rung: 11, packages: [...shared, 'nanoid'] },
+  // The same for a ledger that several nodes share.
+  'shared.ts': { rung: 11.5, packages: [] },
   // What a holder does with a grant, on the caller's side: the same for every implementation.
   'lease.ts': { rung: 4, packages: shared },
   // What the hooks of coding agents ask, and how each harness is answered.

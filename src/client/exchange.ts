@@ -13,9 +13,13 @@ export interface Request {
   signal?: AbortSignal | undefined
 }
 
-/** The status of an answer and its body, which is read as slowly as the reader reads. */
+/** A request whose body may be passed on while it arrives. */
+export type StreamedRequest = Omit<Request, 'body'> & { body?: Readable | string | Uint8Array }
+
+/** The head of an answer, and its body, which is read as slowly as the reader reads. */
 export interface Answer {
   status: number
+  headers: Readonly<Record<string, string | string[] | undefined>>
   body: Readable
 }
 
@@ -26,7 +30,7 @@ export interface Answer {
 export function exchange(
   dispatcher: Dispatcher,
   place: string,
-  { answerMillisMax, signal, ...request }: Request,
+  { answerMillisMax, signal, ...request }: StreamedRequest,
 ): Promise<Answer> {
   return new Promise((resolve, reject) => {
     const limits = { headersTimeout: answerMillisMax, bodyTimeout: answerMillisMax }
@@ -64,7 +68,7 @@ class Exchange implements Dispatcher.DispatchHandler {
     else this.#outcome = 'unknown'
   }
 
-  onResponseStart(controller: Controller, status: number): void {
+  onResponseStart(controller: Controller, status: number, headers: Answer['headers']): void {
     this.#body = new Readable({
       read: () => controller.resume(),
       destroy: (error, done) => {
@@ -76,7 +80,7 @@ class Exchange implements Dispatcher.DispatchHandler {
     })
     // An iteration rejects with the error. A body that nobody reads must not end the process.
     this.#body.on('error', () => {})
-    this.#settle.resolve({ status, body: this.#body })
+    this.#settle.resolve({ status, headers, body: this.#body })
   }
 
   onResponseData(controller: Controller, chunk: Buffer): void {

@@ -38,14 +38,14 @@ export function remoteApi(transport: Transport, { actor }: { actor?: Actor | und
  * Whether a call may be sent again after its answer was lost: a query changes nothing, and the ledger recognises a
  * repeated command by its key or lock_id.
  */
-export function isRepeatable({ kind }: RemoteOperation, input: object): boolean {
+export function isRepeatable({ kind }: Pick<RemoteOperation, 'kind'>, input: object): boolean {
   const given = input as Readonly<Record<string, unknown>>
   // A member without a value is not sent.
   return kind !== 'command' || ['idempotency_key', 'lock_id', 'lock_ids'].some((member) => given[member] !== undefined)
 }
 
 /** A copy of an input with the members that belong to the caller. Members that the input has are kept. */
-function completed({ kind, name }: RemoteOperation, input: object, actor: Actor | undefined): object {
+export function completed({ kind, name }: RemoteOperation, input: object, actor: Actor | undefined): object {
   const asked: Record<string, unknown> = { ...input }
   if (asked.actor === undefined && actor !== undefined && takesActor(name, kind, input)) asked.actor = actor
   if (asked.idempotency_key === undefined && takesKey(name, kind)) asked.idempotency_key = randomUUID()

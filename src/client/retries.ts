@@ -14,8 +14,15 @@ export interface Retry<T> {
   revive?: (() => Promise<unknown>) | undefined
 }
 
-/** Codes that say that the service is not there now, is about to end, or has too much to do. */
-const passing: ReadonlySet<string> = new Set(['LEDGER_CLOSED', 'LEDGER_UNAVAILABLE', 'QUEUE_FULL', 'RATE_LIMITED'])
+/** Codes that say that the service is not there now, is about to end, does not write the ledger, or has too much to do. */
+const passing: ReadonlySet<string> = new Set([
+  'LEDGER_CLOSED',
+  'LEDGER_MOVED',
+  'LEDGER_UNAVAILABLE',
+  'NOT_WRITER',
+  'QUEUE_FULL',
+  'RATE_LIMITED',
+])
 /** Those that always mean that nothing was done. */
 const refused: ReadonlySet<string> = new Set(['QUEUE_FULL', 'RATE_LIMITED'])
 

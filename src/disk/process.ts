@@ -56,13 +56,18 @@ export function evidenceOf(pid: number): Evidence {
   const { boot_id, host, host_id, pid_ns, time_ns } = thisMachine()
   const seen = inspect(pid)
   if (!seen.exists || /^[ZXx]/.test(seen.state ?? '')) {
-    throw new LockstepError('PID_NOT_FOUND', `there is no running process ${pid}`, {
-      details: { pid },
-      hint: 'Name a process in `pids` that runs as long as the work. In a script that is $$, the script itself.',
-    })
+    throw pidNotFound(pid)
   }
   const evidence = { boot_id, host, host_id, pid, pid_ns, start_time: seen.start_time }
   return time_ns === null ? evidence : { ...evidence, time_ns }
+}
+
+/** PID_NOT_FOUND. */
+export function pidNotFound(pid: number): LockstepError {
+  return new LockstepError('PID_NOT_FOUND', `there is no running process ${pid}`, {
+    details: { pid },
+    hint: 'Name a process in `pids` that runs as long as the work. In a script that is $$, the script itself.',
+  })
 }
 
 /**

@@ -8,7 +8,7 @@ import { graceRemainingMillis, type SeatChange } from './seat-changes.ts'
 export const unknownBoot = 'unknown'
 
 /** Begins the boot id of a lease clock that is the clock of a database, which all nodes share. */
-const databaseBoot = 'pg:'
+export const databaseBoot = 'pg:'
 
 /**
  * Time since boot, the same for every process of one boot. Leases use it, so that a jump of the wall clock can neither

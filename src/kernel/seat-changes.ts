@@ -1,11 +1,11 @@
-import * as z from 'zod'
-
 /**
  * A change of the writer, where several nodes share one ledger: the moment, by the lease clock, and whether the
  * database is another one from then on, or a standby that was promoted.
  */
-export const seatChangeSchema = z.strictObject({ at_ms: z.int().min(0), is_failover: z.boolean() })
-export type SeatChange = Readonly<z.infer<typeof seatChangeSchema>>
+export interface SeatChange {
+  readonly at_ms: number
+  readonly is_failover: boolean
+}
 
 /** After a change of the writer a lease lasts at least this long, or its full length if that is less. */
 const graceMillis = 30_000

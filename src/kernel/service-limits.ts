@@ -50,11 +50,11 @@ export const serviceLimits = {
   drainMillisMax: 2_000,
   /** The service ends expired leases this often: it recovers this many locks, and examines this many running runs. */
   sweepMillis: 30_000,
-  /** The writer's seat: how long it lasts, how often it is extended, and how long before its end the writer is silent. */
-  seatMillis: { lease: 3_000, margin: 500, renew: 1_000 },
   sweepLocksMax: 64,
   sweepRunsMax: 512,
   sweepTokensMax: 512,
+  /** The writer's seat: how long it lasts, how often it is extended and looked at, and when its holder is silent. */
+  seatMillis: { lease: 3_000, look: 200, margin: 500, renew: 1_000 },
   /** How often the service looks for texts that their class of retention no longer keeps. */
   retentionMillis: 60 * 60 * 1_000,
   /**

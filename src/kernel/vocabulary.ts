@@ -36,8 +36,11 @@ export const targetTypes = [
 
 export const actorTypes = ['agent', 'human', 'system'] as const
 
-/** What a token may grant its bearer. No grant implies another. */
-export const tokenGrants = ['agent', 'authority', 'operator'] as const
+/**
+ * What a token may grant its bearer. No grant implies another. The bearer of `node` is another node of the ledger, which
+ * says for whom it calls.
+ */
+export const tokenGrants = ['agent', 'authority', 'node', 'operator'] as const
 
 /** The kinds of approval that an export may require (Run Lifecycle, Contract v1, section 10.2). */
 export const approvalTypes = ['attorney_admin', 'delegated_admin', 'compliance', 'court_order'] as const

@@ -12,6 +12,7 @@ import { writeOwner } from './level/owner/owner.ts'
 import { openStore } from './level/store.ts'
 import { storedCopy } from './level/stored-copy.ts'
 import type { Log, LogSnapshot, NewMeta } from './log.ts'
+import type { SharedLog } from './postgres/shared.ts'
 
 // The one place that chooses an engine.
 
@@ -35,6 +36,14 @@ export async function openLog(options: OpenOptions & { engine?: string | undefin
     return openInDatabase(options, { ...file, engine: engine ?? file.engine })
   const log = await openLevelLog(file === undefined ? options : { ...options, layout: leftLayout(layout) })
   return { isCopy: log.copied !== undefined, log }
+}
+
+/** Opens the log of a home folder for a node among others; undefined if the log is in files. Errors: as for `openLog`. */
+export async function openSharedLog(layout: Layout, engine: string | undefined): Promise<SharedLog | undefined> {
+  const file = readEngineFile(layout)
+  if (file === undefined) return undefined
+  const { SharedLog } = await import('./postgres/shared.ts')
+  return SharedLog.open({ ...file, engine: engine ?? file.engine }, layout)
 }
 
 /** The files of a home folder whose ledger is in a database. */

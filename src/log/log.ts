@@ -2,7 +2,7 @@ import type { Row } from '../kernel/decider.ts'
 import type { Entry } from '../kernel/entry.ts'
 import type { Erased, ErasedWrite } from './erased.ts'
 import type { StoredEntry } from './free-texts.ts'
-import type { Holding, IndexWrite, LogIndex, LogObjects } from './log-parts.ts'
+import type { Holding, IndexWrite, LogIndex, LogObjects, SharedClock } from './log-parts.ts'
 
 // The port of an engine. An engine keeps the entries of a ledger and the data derived from them. It knows nothing of
 // locks, runs or turns. `test/engine/` holds every engine to these interfaces.
@@ -153,6 +153,8 @@ export interface Log extends LogReader {
   readonly counts: { batches: number; entries: number; puts: number }
   readonly objects: LogObjects
   readonly index: LogIndex
+  /** The clock that all processes of the ledger share; undefined if each has the clock of its machine. */
+  readonly clock?: SharedClock | undefined
   /** Tells whether the ledger is still this process's own; undefined if no other process can take it. */
   readonly custody: Holding | undefined
   /**

@@ -6,8 +6,13 @@ import { type Core, submit } from '../writer/core.ts'
 /** A head file that was missing or not of this ledger, and that an operator goes on without. */
 export type AcceptedHead = Pick<HeadAcceptedData, 'kept' | 'problem' | 'reason'>
 
-/** Records what the first open of this version changes, and a head file that was accepted, before anything else. */
+/**
+ * Records that this process writes from now on, what the first open of this version changes, and a head file that was
+ * accepted, before anything else.
+ */
 export async function recordOpening(core: Core, accepted: AcceptedHead | undefined): Promise<void> {
+  const term = core.log.custody?.term
+  if (term !== undefined) await submit(core, { type: 'seat.take', data: term })
   if (core.log.meta.format !== formatVersion) await raiseFormat(core)
   if (accepted !== undefined) await acceptHead(core, accepted)
 }

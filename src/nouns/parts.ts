@@ -7,6 +7,7 @@ import type { RecordedActor } from '../kernel/ids.ts'
 import type { Cursors, Log } from '../log/log.ts'
 import type { ConfigInForce } from '../writer/config-in-force.ts'
 import type { Core } from '../writer/core.ts'
+import type { SharedTime } from '../writer/shared-time.ts'
 import type { Deliverables } from './locks/deliverables.ts'
 import type { SealWatch } from './seal.ts'
 
@@ -30,6 +31,8 @@ export interface LedgerParts {
   newLockId: () => string
   newRunId: () => string
   now: () => Now
+  /** The time of a ledger that several machines share. */
+  sharedTime?: SharedTime | undefined
   reactions: (core: Core, deliverables: Deliverables) => Reactions
   /** Whether the ledger goes on in another place. It is then open for reading. */
   seal: SealWatch

@@ -4,42 +4,24 @@ import { RESPONSE_ALREADY_SENT } from '@hono/node-server/utils/response'
 import { type Context, Hono } from 'hono'
 import { objectGrants } from '../api/operation.ts'
 import type { Operation } from '../api/operations.ts'
-import { mediaTypes, objectPath, pathOf, paths, tilesPath, wireLimits } from '../api/wire.ts'
+import { mediaTypes, objectPath, pathOf, paths, tilesPath } from '../api/wire.ts'
 import { LockstepError } from '../errors.ts'
-import type { Hooks } from '../hooks/hooks.ts'
-import { parsedJson } from '../kernel/json.ts'
-import type { LocalLedger } from '../ledger.ts'
-import { answerBatch } from './batch.ts'
-import { type Caller, demandOwnHost, whileValid } from './caller.ts'
-import { type Calls, operationsByName } from './calls.ts'
+import { commandHandler, queryHandler } from './asked.ts'
+import { answerBatch, batchOf } from './batch.ts'
+import { demandOwnHost, whileValid } from './caller.ts'
+import { operationsByName } from './calls.ts'
 import type { Exchange } from './exchange.ts'
+import type { Ground, Handler } from './ground.ts'
 import { hookRoutes } from './hooks.ts'
-import { bodyOf, inputOfQuery, keyOf, parametersOf } from './input.ts'
-import type { Metrics } from './metrics.ts'
+import { demandNoBody, inputOfQuery, parametersOf } from './input.ts'
 import { sendObject, takeObject } from './objects.ts'
 import { invalid, notBegun } from './problem.ts'
 import { sendStream } from './streams.ts'
 import { grantsOfTiles, sendTile } from './tiles.ts'
 
-/** What the routes need of the service. */
-export interface Ground {
-  calls: Calls
-  callerOf: (exchange: Exchange) => Caller | Promise<Caller>
-  exchangeOf: (bindings: HttpBindings) => Exchange
-  hooks: Hooks
-  ledger: LocalLedger
-  mcp: (exchange: Exchange) => Promise<void>
-  metrics: Metrics
-  /** Counts a call apart from short requests. Errors: LEDGER_UNAVAILABLE (too many). */
-  begin: (exchange: Exchange, kind: 'events' | 'lines' | 'waiting') => void
-  /** Whether the service takes commands, and the figures that tell so. */
-  readiness: () => Promise<{ ready: boolean }>
-}
-
 /** The description of the routes. `npm run contract` makes it from the tables. */
 const openApiFile = new URL('../../contract/v1/openapi.json', import.meta.url)
 
-type Handler = (exchange: Exchange, ground: Ground) => void | Promise<void>
 type Method = 'GET' | 'POST' | 'PUT'
 type Bindings = { Bindings: HttpBindings }
 
@@ -127,57 +109,33 @@ const others: readonly (readonly [Method, string, Handler])[] = [
 
 function objectHandler(method: 'GET' | 'PUT', answer: typeof sendObject): Handler {
   return async (exchange, ground) => {
-    const { calls, callerOf, ledger } = ground
-    calls.admit(await callerOf(exchange), `${method} ${paths.objects}`, objectGrants[method])
+    const { calls, callerOf, forward } = ground
+    const caller = await callerOf(exchange)
+    calls.admit(caller, `${method} ${paths.objects}`, objectGrants[method])
     if (parametersOf(exchange.url).length > 0) throw invalid('an object takes no parameters')
     if (method === 'GET') demandNoBody(exchange)
-    await answer(exchange, exchange.url.slice(objectPath('').length), ledger)
-  }
-}
-
-async function tilesHandler(exchange: Exchange, { callerOf, calls, ledger }: Ground): Promise<void> {
-  calls.admit(await callerOf(exchange), `GET ${paths.tiles}`, grantsOfTiles(exchange.url))
-  demandNoBody(exchange)
-  await sendTile(exchange, ledger)
-}
-
-function commandHandler(operation: Operation): Handler {
-  return async (exchange, ground) => {
-    const key = keyOf(exchange)
-    if (parametersOf(exchange.url).length > 0) throw invalid('a command takes its input from the body, not the URL')
-    const caller = await ground.callerOf(exchange)
-    const text = await bodyOf(exchange, mediaTypes.json, wireLimits.bodyBytes)
-    const input = ground.calls.prepared(operation, {
+    await forward.answer(exchange, {
       caller,
-      input: text === '' ? {} : parsedJson(text, 'the body'),
-      key,
+      body: () => (method === 'PUT' ? exchange.incoming : undefined),
+      // Nothing is left to tell.
+      here: () => answer(exchange, exchange.url.slice(objectPath('').length), ground.ledger).then(() => () => {}),
+      isRepeatable: method === 'GET',
     })
-    await answerCall(exchange, ground, operation, { caller, input })
   }
 }
 
-function queryHandler(operation: Operation): Handler {
-  return async (exchange, ground) => {
-    const caller = await ground.callerOf(exchange)
-    demandNoBody(exchange)
-    const input = ground.calls.prepared(operation, { caller, input: inputOfQuery(operation.facts, exchange.url) })
-    await answerCall(exchange, ground, operation, { caller, input })
-  }
-}
-
-async function answerCall(
-  exchange: Exchange,
-  ground: Ground,
-  operation: Operation,
-  { caller, input }: { caller: Caller; input: object },
-): Promise<void> {
-  if (ground.calls.waits(operation, input)) {
-    ground.begin(exchange, 'waiting')
-    const signal = exchange.signal({ untilDrain: true })
-    exchange.sendJson(await ground.calls.ask(operation, input, { caller, signal, trace: exchange.trace }))
-  } else {
-    exchange.sendJson(await ground.calls.ask(operation, input, { caller, trace: exchange.trace }))
-  }
+async function tilesHandler(exchange: Exchange, ground: Ground): Promise<void> {
+  const caller = await ground.callerOf(exchange)
+  ground.calls.admit(caller, `GET ${paths.tiles}`, grantsOfTiles(exchange.url))
+  demandNoBody(exchange)
+  await ground.forward.read(exchange, {
+    caller,
+    here: async () => {
+      await ground.ledger.follow()
+      await sendTile(exchange, ground.ledger)
+      return () => {}
+    },
+  })
 }
 
 function streamHandler(operation: Operation): Handler {
@@ -215,8 +173,16 @@ async function eventsHandler(exchange: Exchange, ground: Ground): Promise<void> 
   })
 }
 
-async function batchHandler(exchange: Exchange, { callerOf, calls, metrics }: Ground): Promise<void> {
-  await answerBatch(exchange, await callerOf(exchange), calls, (name, status) => metrics.count(name, status))
+async function batchHandler(exchange: Exchange, { callerOf, calls, forward, metrics }: Ground): Promise<void> {
+  const caller = await callerOf(exchange)
+  const batch = await batchOf(exchange, forward.isShared)
+  await forward.answer(exchange, {
+    caller,
+    body: () => batch.body,
+    here: () => answerBatch(exchange, { batch, calls, caller, counted: (name, status) => metrics.count(name, status) }),
+    isRepeatable: batch.isRepeatable,
+    pids: batch.pids,
+  })
 }
 
 async function readyHandler(exchange: Exchange, { readiness }: Ground): Promise<void> {
@@ -232,13 +198,6 @@ async function metricsHandler(exchange: Exchange, { callerOf, metrics }: Ground)
 async function openApiHandler(exchange: Exchange, { callerOf }: Ground): Promise<void> {
   await callerOf(exchange)
   exchange.send(200, mediaTypes.json, readFileSync(openApiFile, 'utf8'))
-}
-
-/** Errors: INVALID_INPUT. A body would be ignored, and its sender would not know. */
-function demandNoBody(exchange: Exchange): void {
-  const length = exchange.header('content-length') ?? '0'
-  if (length === '0' && exchange.header('transfer-encoding') === undefined) return
-  throw invalid('a query takes its input from the parameters of the URL, not from a body')
 }
 
 function isAborted(error: unknown): boolean {

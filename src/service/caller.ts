@@ -1,9 +1,13 @@
+import * as z from 'zod'
 import { type AnyFacts, formOf, formsOf, grantsOf, type TokenGrant } from '../api/operation.ts'
 import { userAuthn } from '../disk/user.ts'
+import { type Evidence, evidenceSchema } from '../domain/lock/liveness.ts'
 import { LockstepError } from '../errors.ts'
-import type { Actor } from '../kernel/ids.ts'
+import { type Actor, authnSchema } from '../kernel/ids.ts'
+import { parsedJson } from '../kernel/json.ts'
 import type { LocalLedger } from '../ledger.ts'
 import type { Authenticated } from '../nouns/tokens/tokens.ts'
+import { parse } from '../writer/parse.ts'
 import type { Exchange, Place } from './exchange.ts'
 import { memberOf } from './input.ts'
 import { invalid } from './problem.ts'
@@ -22,44 +26,69 @@ export interface Caller {
   authn: string
   /** Checks the token again. Errors: UNAUTHENTICATED. Undefined without a token. */
   demandValid?: () => Promise<void>
+  /** What another node, which forwards the call, found out about the processes that it names. */
+  evidence?: readonly Evidence[]
   grants: ReadonlySet<TokenGrant>
   place: Place
   roles: ReadonlySet<string>
 }
 
 const tokenCharsMax = 512
+/** The processes that the calls of one request name. */
+export const evidenceListMax = 32
 const overriding: readonly TokenGrant[] = ['authority', 'operator']
 const ofSocket: ReadonlySet<TokenGrant> = new Set<TokenGrant>(['agent'])
 
+/** The headers in which a node states its own token, how it knows the caller, and the evidence of processes. */
+export const nodeHeaders = { token: 'lockstep-node', authn: 'lockstep-authn', evidence: 'lockstep-evidence' } as const
+
 /**
  * Finds out who makes a request. On the socket a caller without a token has the grant `agent`, unless a token is
- * demanded there too. Errors: UNAUTHENTICATED.
+ * demanded there too. A node forwards the calls of its own socket under its own token. Errors: UNAUTHENTICATED.
  */
 export function callerOf(
   exchange: Exchange,
   { authenticate, demandsToken }: { authenticate: Authenticate; demandsToken: boolean },
 ): Caller | Promise<Caller> {
   const { place } = exchange
-  const header = exchange.header('authorization')
-  if (header === undefined) {
-    if (place.kind === 'socket' && !demandsToken) {
-      return { actor: undefined, authn: userAuthn(), grants: ofSocket, place, roles: new Set() }
-    }
-    throw unauthenticated('the request needs a token')
-  }
-  const [, token] = /^bearer +([\x21-\x7e]+)$/i.exec(header) ?? []
-  if (token === undefined || token.length > tokenCharsMax) {
-    throw unauthenticated('the token is not valid')
-  }
+  const nodeToken = exchange.header(nodeHeaders.token)
+  if (nodeToken !== undefined) return forwardedCaller(exchange, nodeToken, authenticate)
+  if (exchange.header('authorization') !== undefined) return bearerOf(exchange, authenticate)
+  if (place.kind !== 'socket' || demandsToken) throw unauthenticated('the request needs a token')
+  return { actor: undefined, authn: userAuthn(), grants: ofSocket, place, roles: new Set() }
+}
+
+async function bearerOf(exchange: Exchange, authenticate: Authenticate): Promise<Caller> {
+  const [, token] = /^bearer +([\x21-\x7e]+)$/i.exec(exchange.header('authorization') ?? '') ?? []
   const known = async () => {
-    const found = await authenticate(token)
+    const found = token === undefined ? undefined : await authenticated(token, authenticate)
     if (found === undefined) throw unauthenticated('the token is not valid')
     return found
   }
+  const { actor, grants, roles, token_id } = await known()
   const demandValid = () => known().then(() => {})
-  return known().then(({ actor, grants, roles, token_id }) => {
-    return { actor, authn: `token:${token_id}`, demandValid, grants, place, roles }
-  })
+  return { actor, authn: `token:${token_id}`, demandValid, grants, place: exchange.place, roles }
+}
+
+/** The caller for whom a node makes a call: the bearer of a token, or a process that may open the node's socket. */
+async function forwardedCaller(exchange: Exchange, token: string, authenticate: Authenticate): Promise<Caller> {
+  const isNode = async () => (await authenticated(token, authenticate))?.grants.has('node') === true
+  if (!(await isNode())) throw unauthenticated('the token of the node is not valid')
+  const sent = exchange.header(nodeHeaders.evidence)
+  const evidence = parse(
+    evidenceList,
+    sent === undefined ? [] : parsedJson(decodeURIComponent(sent), 'evidence'),
+    'evidence',
+  )
+  if (exchange.header('authorization') !== undefined) return { ...(await bearerOf(exchange, authenticate)), evidence }
+  const authn = parse(authnSchema, exchange.header(nodeHeaders.authn), `the header ${nodeHeaders.authn}`)
+  return { actor: undefined, authn, evidence, grants: ofSocket, place: exchange.place, roles: new Set() }
+}
+
+const evidenceList = z.array(evidenceSchema).max(evidenceListMax)
+
+async function authenticated(token: string, authenticate: Authenticate): Promise<Authenticated | undefined> {
+  return token.length > tokenCharsMax ? undefined : authenticate(token)
 }
 
 /** The items of a stream, until the token of its reader expires or is revoked. Errors: UNAUTHENTICATED. */
@@ -185,7 +214,7 @@ function notOfToken(member: string): LockstepError {
  * Refuses facts about the caller's machine that the ledger's machine cannot check: processes and folders. Errors:
  * INVALID_INPUT, LOCK_PLACEMENT.
  */
-export function demandLocalFacts({ place }: Caller, { errors }: AnyFacts, input: object): void {
+export function demandLocalFacts({ evidence, place }: Caller, { errors }: AnyFacts, input: object): void {
   if (place.kind === 'socket') return
   const { directory, folder, pids } = input as { directory?: unknown; folder?: unknown; pids?: unknown }
   if (folder !== undefined && errors.includes('LOCK_PLACEMENT')) {
@@ -194,5 +223,5 @@ export function demandLocalFacts({ place }: Caller, { errors }: AnyFacts, input:
     })
   }
   if (directory !== undefined) throw invalid('directory: folders are accepted over the socket only')
-  if (pids !== undefined) throw invalid('pids: processes are accepted over the socket only')
+  if (pids !== undefined && evidence === undefined) throw invalid('pids: processes are accepted over the socket only')
 }

@@ -3,6 +3,7 @@ import { everyOperation, type Operation } from '../api/operations.ts'
 import type { TraceContext } from '../kernel/trace.ts'
 import type { LocalLedger } from '../ledger.ts'
 import type { KnownCallOptions } from '../nouns/served.ts'
+import { withEvidence } from '../writer/holders.ts'
 import { parse } from '../writer/parse.ts'
 import { type Caller, demandAuthority, demandGrant, demandLocalFacts, demandOneOf, withActor } from './caller.ts'
 import { withKey } from './input.ts'
@@ -20,7 +21,7 @@ type Followed = (input: object, options: { signal: AbortSignal }) => AsyncIterab
 
 interface Asking {
   caller: Caller
-  signal?: AbortSignal
+  signal?: AbortSignal | undefined
   trace: TraceContext | undefined
 }
 
@@ -34,10 +35,11 @@ interface Request {
 
 /** Makes the calls of all routes: it checks who may do what, then calls the ledger, which checks the input. */
 export class Calls {
-  readonly #ledger: LocalLedger
+  readonly #ledger: () => LocalLedger
   readonly #rates: Rates
 
-  constructor(ledger: LocalLedger, rates: Rates) {
+  /** `ledger` is asked for each call: in a node it changes with the writer. */
+  constructor(ledger: () => LocalLedger, rates: Rates) {
     this.#ledger = ledger
     this.#rates = rates
   }
@@ -50,7 +52,7 @@ export class Calls {
     }
     demandGrant(caller, operation, input)
     const asked = withActor(caller, facts, withKey(facts, input, key, isLine))
-    demandAuthority(caller, operation, asked, this.#ledger)
+    demandAuthority(caller, operation, asked, this.#ledger())
     demandLocalFacts(caller, facts, asked)
     this.#rates.take(this.#nameOf(asked))
     return asked
@@ -70,9 +72,10 @@ export class Calls {
   /** Asks the ledger for a caller. The signal ends a waiting call. Errors: those of the operation. */
   ask({ noun, verb }: Operation, input: object, { caller, signal, trace }: Asking): Promise<unknown> {
     const method = this.#method<Asked>(noun, verb)
-    return inSpan(`${noun}.${verb}`, trace, (own) =>
-      method(input, { authn: caller.authn, isRemote: caller.place.kind !== 'socket', signal, trace: own }),
-    )
+    const { authn, evidence, place } = caller
+    const isRemote = place.kind !== 'socket'
+    const call = () => inSpan(`${noun}.${verb}`, trace, (own) => method(input, { authn, isRemote, signal, trace: own }))
+    return evidence === undefined ? call() : withEvidence(evidence, call)
   }
 
   /** Follows a stream of the ledger. An invalid input is refused before the answer begins. Errors: INVALID_INPUT. */
@@ -83,7 +86,7 @@ export class Calls {
   }
 
   #method<Method>(noun: string, verb: string): Method {
-    const methods = this.#ledger[noun as keyof LocalLedger] as unknown as Record<string, Method>
+    const methods = this.#ledger()[noun as keyof LocalLedger] as unknown as Record<string, Method>
     return methods[verb] as Method
   }
 

@@ -80,6 +80,11 @@ export class Exchange {
     return ending.signal
   }
 
+  /** Ends a stream without end: its reader reads on from the last item that arrived. */
+  endStream(): void {
+    this.#ending?.abort()
+  }
+
   /** The service begins to close: the connection ends with this answer, and what waits is told so. */
   drain(): void {
     this.isDraining = true
@@ -100,8 +105,9 @@ export class Exchange {
     this.outgoing.once('close', () => clearTimeout(timer))
   }
 
-  sendJson(answer: unknown): void {
-    this.send(200, mediaTypes.json, JSON.stringify(answer))
+  /** `size` is the size of the ledger that the answer is about, where it can be behind the writer's. */
+  sendJson(answer: unknown, size?: number): void {
+    this.send(200, mediaTypes.json, JSON.stringify(answer), size === undefined ? {} : { 'Lockstep-Size': String(size) })
   }
 
   /** An error as this request's problem document. A defect of the service is kept for the log. */

@@ -55,6 +55,11 @@ export class InProgress {
     return [...this.#exchanges.values()].find(({ outgoing }) => outgoing.socket === socket)
   }
 
+  /** The ledger that they read is replaced: streams without end do so, and are told where to go on. */
+  endStreams(): void {
+    for (const exchange of this.#exchanges.values()) if (exchange.kind !== 'waiting') exchange.endStream()
+  }
+
   /** The service closes: tells all requests. Resolves when each is answered, or after a limited time. */
   drain(): Promise<void> {
     for (const exchange of this.#exchanges.values()) exchange.drain()

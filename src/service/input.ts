@@ -58,6 +58,13 @@ export function forgetBody({ bodyBytes }: Exchange): void {
   bytesInFlight -= bodyBytes
 }
 
+/** Errors: INVALID_INPUT. A body would be ignored, and its sender would not know. */
+export function demandNoBody(exchange: Exchange): void {
+  const length = exchange.header('content-length') ?? '0'
+  if (length === '0' && exchange.header('transfer-encoding') === undefined) return
+  throw invalid('a query takes its input from the parameters of the URL, not from a body')
+}
+
 /** Errors: UNSUPPORTED_MEDIA_TYPE. */
 export function demandType(exchange: Exchange, expected: string): void {
   const [type = '', ...parameters] = (exchange.header('content-type') ?? '').toLowerCase().split(';')
@@ -131,6 +138,12 @@ function membersByForm(form: z.ZodType): Map<string, z.ZodType> {
     known.set(form, members)
   }
   return members
+}
+
+/** The processes that an input names, as far as it is valid. */
+export function pidsIn(input: object): number[] {
+  const { pids } = input as { pids?: unknown }
+  return Array.isArray(pids) ? pids.filter((pid: unknown) => Number.isSafeInteger(pid)) : []
 }
 
 /** The key of a request, from its header. Errors: INVALID_INPUT. */

@@ -61,11 +61,15 @@ export class Metrics {
   readonly #figures: () => Promise<Figures & OutsideFigures & ServiceFigures>
   readonly #numbers = new Map<keyof typeof help, Counter | Gauge>()
   readonly #byOperation: Counter
-  readonly #byWord: [counter: Counter, label: string, counts: ReadonlyMap<string, number>][]
+  readonly #byWord: [counter: Counter, label: string, name: keyof Tally['counts']][]
+  readonly #onBatch: NonNullable<Tally['onBatch']>
+  readonly #tally: () => Tally
   readonly #states: Readonly<Record<'has_key' | 'is_forked' | 'is_writable', Gauge>>
 
-  constructor(figures: () => Promise<Figures & OutsideFigures & ServiceFigures>, tally: Tally) {
+  /** `tally` is asked each time: in a node the ledger changes with the writer. */
+  constructor(figures: () => Promise<Figures & OutsideFigures & ServiceFigures>, tally: () => Tally) {
     this.#figures = figures
+    this.#tally = tally
     const registers = [this.#registry]
     collectDefaultMetrics({ register: this.#registry })
     for (const [name, about] of Object.entries(help)) {
@@ -77,7 +81,7 @@ export class Metrics {
     this.#byOperation = new Counter({ name: 'lockstep_requests_total', ...byOperation, registers })
     this.#byWord = Object.entries(counted).map(([name, [label, about]]) => {
       const counter = new Counter({ name: `lockstep_${name}_total`, help: about, labelNames: [label], registers })
-      return [counter, label, tally.counts[name as keyof typeof counted]]
+      return [counter, label, name as keyof typeof counted]
     })
     const forked = 'Whether there is proof that the ledger has two histories. It then grants nothing more.'
     this.#states = {
@@ -85,11 +89,11 @@ export class Metrics {
       has_key: new Gauge({ name: 'lockstep_has_key', help: 'Whether a private key is here to sign with.', registers }),
       is_writable: new Gauge({ name: 'lockstep_is_writable', help: 'Whether the ledger takes commands.', registers }),
     }
-    this.#observeBatches(tally)
+    this.#onBatch = this.#histograms()
   }
 
   /** Histograms cannot be made from numbers afterwards, so each batch is observed once it is durable. */
-  #observeBatches(tally: Tally): void {
+  #histograms(): NonNullable<Tally['onBatch']> {
     const registers = [this.#registry]
     const size = new Histogram({
       name: 'lockstep_batch_entries',
@@ -103,10 +107,15 @@ export class Metrics {
       buckets: [0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.25, 1, 5],
       registers,
     })
-    tally.onBatch = ({ entries, seconds }) => {
+    return ({ entries, seconds }) => {
       size.observe(entries)
       sync.observe(seconds)
     }
+  }
+
+  /** Observes the batches of a ledger that this process writes from now on. */
+  observe(tally: Tally): void {
+    tally.onBatch = this.#onBatch
   }
 
   /** Counts a request, or a line of a batch. */
@@ -133,9 +142,10 @@ export class Metrics {
     for (const [operation, byStatus] of this.#requests) {
       for (const [status, count] of byStatus) this.#byOperation.inc({ operation, status }, count)
     }
-    for (const [counter, label, counts] of this.#byWord) {
+    const { counts } = this.#tally()
+    for (const [counter, label, name] of this.#byWord) {
       counter.reset()
-      for (const [word, count] of counts) counter.inc({ [label]: word }, count)
+      for (const [word, count] of counts[name]) counter.inc({ [label]: word }, count)
     }
     return this.#registry.metrics()
   }

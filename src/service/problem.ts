@@ -27,6 +27,7 @@ export function headersOf({ code, details, retryable }: Problem): Record<string,
   return {
     ...(retryable ? { 'Retry-After': String(seconds) } : {}),
     ...(code === 'UNAUTHENTICATED' ? { 'WWW-Authenticate': 'Bearer realm="lockstep"' } : {}),
+    ...(typeof details.location === 'string' ? { Location: details.location } : {}),
     ...(Array.isArray(details.allow) ? { Allow: details.allow.join(', ') } : {}),
   }
 }

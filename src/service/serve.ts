@@ -5,49 +5,25 @@ import { systemCodeOf } from '../errors.ts'
 import { Hooks } from '../hooks/hooks.ts'
 import { limits } from '../kernel/limits.ts'
 import type { LocalLedger } from '../ledger.ts'
-import { appOf, type Ground } from './app.ts'
-import { type Authenticate, callerOf } from './caller.ts'
+import type { SharedLedger } from '../shared.ts'
+import { appOf } from './app.ts'
+import { callerOf } from './caller.ts'
 import { Calls } from './calls.ts'
+import { Duties, noDuties } from './duties.ts'
 import type { Exchange, Place } from './exchange.ts'
+import { Forward } from './forward.ts'
+import type { Ground } from './ground.ts'
 import { InProgress } from './in-progress.ts'
 import { type Listening, listenOnInherited, listenOnSocket, listenOnTcp, type TcpOptions } from './listen.ts'
 import { type Log, logOf } from './log.ts'
 import type { Mcp } from './mcp.ts'
 import { Metrics } from './metrics.ts'
-import { Outside } from './outside.ts'
+import { Node } from './node.ts'
+import type { ServeOptions, Service } from './options.ts'
 import { bytesOf, invalid, notBegun, unparsed, unreadable } from './problem.ts'
 import { Rates } from './rates.ts'
-import { Sweep } from './sweep.ts'
 
-export interface ServeOptions {
-  /** Also listen on TCP. There every call needs a token. */
-  listen?: TcpOptions | undefined
-  /** Finds out who bears a token. Default: the tokens of the ledger. */
-  authenticate?: Authenticate | undefined
-  /** Whether callers on the socket name their actor, or need a token too. Default: the ledger's configuration. */
-  socket_auth?: 'actor' | 'token' | undefined
-  /** Logs as JSON on stderr. Default: true. */
-  log?: boolean | undefined
-  /** The calls that each actor may make in a second. */
-  calls_per_second?: number | undefined
-  /** How often expired leases of locks and runs are ended, in seconds. */
-  sweep_s?: number | undefined
-  /** Called when no request came for this many seconds. */
-  idle?: { after_s: number; ended: () => void } | undefined
-}
-
-/** A running service. It does not close the ledger. */
-export interface Service {
-  /** The path of the socket, or else the URL. */
-  readonly address: string
-  readonly socket: string | undefined
-  readonly url: string | undefined
-  /**
-   * Ends the service: it takes no more requests, tells waiting callers to retry, answers the requests in progress, and
-   * closes all connections. Idempotent. Takes at most about two seconds.
-   */
-  close(): Promise<void>
-}
+export type { ServeOptions, Service } from './options.ts'
 
 /**
  * Serves an open ledger on its Unix socket, on TCP if asked, or on the sockets that systemd opened. Errors: LEDGER_SERVED,
@@ -60,16 +36,31 @@ export async function serve(ledger: LocalLedger, options: ServeOptions = {}): Pr
 }
 
 /**
+ * Serves a ledger that several nodes share: this process answers reads, and decides commands while it has the seat of the
+ * writer; otherwise it forwards them. `close` gives the seat back, and does not close the shared ledger. Errors: those of
+ * `serve`.
+ */
+export async function serveNode(shared: SharedLedger, options: ServeOptions = {}): Promise<Service> {
+  const service = new HttpService(shared.follower, { forward: {}, ...options })
+  await service.listen(options.listen)
+  await service.share(shared)
+  return service
+}
+
+/**
  * The service. Its states: starting, open, draining, closed. While it drains, it answers what it accepted and refuses
  * new requests on open connections.
  */
 class HttpService implements Service {
-  readonly #ledger: LocalLedger
+  /** The ledger that answers now. In a node it changes with the writer. */
+  #ledger: LocalLedger
   readonly #options: ServeOptions
   readonly #log: Log
   readonly #metrics: Metrics
-  readonly #outside: Outside
-  readonly #sweep: Sweep
+  readonly #forward: Forward
+  readonly #ground: Ground
+  #duties: Duties | undefined
+  #node: Node | undefined
   readonly #handle: ReturnType<typeof getRequestListener>
   readonly #inProgress = new InProgress((exchange) => this.#ended(exchange))
   #listening: Listening[] = []
@@ -81,19 +72,17 @@ class HttpService implements Service {
     this.#ledger = ledger
     this.#options = options
     this.#log = logOf(options.log ?? true)
-    this.#sweep = new Sweep(ledger, {
-      failed: (error) => this.#log.warn({ err: error }, 'ending expired leases failed'),
-      millis: (options.sweep_s ?? limits.sweepMillis / 1000) * 1000,
-    })
-    this.#outside = new Outside(ledger, this.#log)
-    this.#metrics = new Metrics(() => this.#figures(), ledger.tally)
-    const authenticate = options.authenticate ?? ((token: string) => ledger.authenticate(token))
-    const demandsToken = () => (options.socket_auth ?? ledger.settings.socket_auth) === 'token'
+    this.#forward = new Forward(options.forward)
+    const tally = () => this.#ledger.tally
+    this.#metrics = new Metrics(() => this.#figures(), tally)
+    const authenticate = options.authenticate ?? ((token: string) => this.#ledger.authenticate(token))
+    const demandsToken = () => (options.socket_auth ?? this.#ledger.settings.socket_auth) === 'token'
     const ground: Ground = {
       begin: (exchange, kind) => this.#inProgress.move(exchange, kind),
       callerOf: (exchange) => callerOf(exchange, { authenticate, demandsToken: demandsToken() }),
-      calls: new Calls(ledger, new Rates(options.calls_per_second)),
+      calls: new Calls(() => this.#ledger, new Rates(options.calls_per_second)),
       exchangeOf: ({ outgoing }) => this.#inProgress.of(outgoing as ServerResponse),
+      forward: this.#forward,
       hooks: new Hooks(ledger),
       ledger,
       mcp: async (exchange) => {
@@ -105,6 +94,7 @@ class HttpService implements Service {
       metrics: this.#metrics,
       readiness: () => this.#readiness(),
     }
+    this.#ground = ground
     const app = appOf(ground)
     // The framework's own Request and Response stay out of the globals of this process.
     const settings = { hostname: 'lockstep', overrideGlobalObjects: false, errorHandler: unreadable }
@@ -129,8 +119,30 @@ class HttpService implements Service {
         this.#accept(incoming, outgoing, place).sendProblem(invalid('the header Expect can only be 100-continue'))
       })
     }
+    this.#takeDuties()
     this.#restIdle()
     this.#log.info({ socket: this.socket, url: this.url }, 'serving')
+  }
+
+  /** Takes part in a ledger that several nodes share. Called once, after `listen`. */
+  async share(shared: SharedLedger): Promise<void> {
+    const serve = (ledger: LocalLedger) => this.#serve(ledger)
+    const url = this.#options.forward?.url ?? this.url
+    this.#node = await Node.start({ forward: this.#forward, log: this.#log, serve, shared, url })
+  }
+
+  /** Answers from another ledger from now on. Streams end, and their readers go on where they were. */
+  async #serve(ledger: LocalLedger): Promise<void> {
+    await this.#duties?.stop()
+    this.#ledger = ledger
+    Object.assign(this.#ground, { hooks: new Hooks(ledger), ledger })
+    this.#inProgress.endStreams()
+    this.#takeDuties()
+  }
+
+  #takeDuties(): void {
+    this.#duties = this.#ledger.isSnapshot ? undefined : new Duties(this.#ledger, this.#log, this.#options.sweep_s)
+    this.#metrics.observe(this.#ledger.tally)
   }
 
   get socket(): string | undefined {
@@ -159,7 +171,9 @@ class HttpService implements Service {
     // Connections without a request, and those whose client does not read its answer.
     for (const { server } of this.#listening) server.closeAllConnections()
     await Promise.all(ended)
-    await Promise.all([this.#sweep.stop(), this.#outside.stop()])
+    await this.#duties?.stop()
+    await this.#node?.close()
+    await this.#forward.close()
     for (const { remove } of this.#listening) remove()
   }
 
@@ -217,7 +231,7 @@ class HttpService implements Service {
   async #readiness() {
     const figures = await this.#figures()
     const is_draining = this.#closed !== undefined
-    const ready = figures.is_writable && !figures.is_forked && !is_draining
+    const ready = figures.is_writable && !figures.is_forked && !is_draining && this.#forward.isReady
     return { ready, is_draining, ...figures }
   }
 
@@ -225,8 +239,8 @@ class HttpService implements Service {
     const { events, lines, requests, waiting } = this.#inProgress.counts
     return {
       ...(await this.#ledger.figures()),
-      ...this.#outside.figures,
-      leases_active: this.#sweep.held,
+      ...(this.#duties?.figures ?? noDuties),
+      is_writer: this.#forward.isHere,
       requests_in_flight: requests,
       sse_clients: events,
       streams: events + lines,

@@ -1,4 +1,5 @@
-import { evidenceOf, probeHolder } from '../disk/process.ts'
+import { AsyncLocalStorage } from 'node:async_hooks'
+import { evidenceOf, pidNotFound, probeHolder } from '../disk/process.ts'
 import type { Acquire } from '../domain/lock/commands.ts'
 import type { Evidence, Liveness } from '../domain/lock/liveness.ts'
 import { contention } from '../domain/lock/report.ts'
@@ -59,9 +60,21 @@ export async function contentionWith(core: Core, grant: Grant, actor: Actor): Pr
 
 let ownEvidence: Evidence | undefined
 
+// Another node that forwards a call sends the evidence with it. It travels beside the call, as a trace does.
+const ofCall = new AsyncLocalStorage<readonly Evidence[]>()
+
+/** Makes a call whose processes run on the machine of another node, which gathered their evidence. */
+export function withEvidence<T>(evidence: readonly Evidence[], call: () => T): T {
+  return ofCall.run(evidence, call)
+}
+
 /** Evidence of the processes that will hold a lock. Errors: PID_NOT_FOUND. */
 export function evidenceFor(pids: readonly number[]): Evidence[] {
+  const gathered = ofCall.getStore()
   return pids.map((pid) => {
+    const found = gathered?.find((each) => each.pid === pid)
+    if (found !== undefined) return found
+    if (gathered !== undefined) throw pidNotFound(pid)
     if (pid !== process.pid) return evidenceOf(pid)
     ownEvidence ??= evidenceOf(pid)
     return ownEvidence

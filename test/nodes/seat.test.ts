@@ -4,6 +4,7 @@ import { equal, is, ok, throws } from 'uvu/assert'
 import { limits } from '../../src/kernel/limits.ts'
 import { grantsTo, schemaSteps } from '../../src/log/postgres/schema.ts'
 import { type Query, readSeat, type Seat, takeSeat } from '../../src/log/postgres/seat.ts'
+import { refused } from '../api/stage.ts'
 import { until } from '../ledger/stage.ts'
 import { type PostgresServer, postgresMissing, startPostgres } from '../support/postgres.ts'
 
@@ -63,14 +64,14 @@ const expire = (query: Query) => query(`UPDATE lockstep.head SET lease_until = n
 
 test('is taken once, is shown to all, and is free at once when it was given back', async () => {
   const query = await ledger()
-  is((await readSeat(query, 'l'))?.writer, null)
-  is(await readSeat(query, 'none'), undefined)
+  is((await readSeat(query, 'l')).writer, null)
+  await refused(readSeat(query, 'none'), 'NO_LEDGER')
   const seat = await taken(query, one)
   is(seat.epoch, 1)
   is(seat.isSure, true)
   const shown = await readSeat(query, 'l')
-  equal(shown?.writer, one)
-  ok(shown !== undefined && shown.left_ms > 0 && shown.left_ms <= limits.seatMillis.lease)
+  equal(shown.writer, one)
+  ok(shown.left_ms > 0 && shown.left_ms <= limits.seatMillis.lease)
   equal({ system: shown.system, timeline: shown.timeline }, seat.place)
   is(await takeSeat(query, 'l', other), undefined)
   await seat.giveBack()
@@ -97,7 +98,7 @@ test('whose lease has ended goes to the next node, and what the earlier one rene
   is(seat.epoch, 3)
   await idle.giveBack()
   await late.renew().catch(refusal)
-  equal((await readSeat(query, 'l'))?.writer, other)
+  equal((await readSeat(query, 'l')).writer, other)
   await seat.renew()
   is(seat.isSure, true)
 })
@@ -140,7 +141,7 @@ test('is kept by a renewal each second, and says what time it is in the database
   const first = seat.taken.now_ms
   await until('the seat outlives its lease', async () => {
     const own = seat.nowMillis()
-    const { left_ms = 0, now_ms = 0 } = (await readSeat(query, 'l')) ?? {}
+    const { left_ms, now_ms } = await readSeat(query, 'l')
     ok(own >= first - 1 && own <= now_ms + 1, `${first} ${own} ${now_ms}`)
     return left_ms > 0 && now_ms > first + limits.seatMillis.lease
   })
@@ -165,12 +166,12 @@ test('is kept over a crash of the server, and a standby that is promoted is anot
   const pool = new pg.Pool({ connectionString: standby.url(database) })
   open.push(pool)
   const there = queryOf(pool)
-  equal((await readSeat(there, 'l'))?.timeline, null)
+  equal((await readSeat(there, 'l')).timeline, null)
   await standby.promote()
-  await until('it is promoted', async () => (await readSeat(there, 'l'))?.timeline !== null)
+  await until('it is promoted', async () => (await readSeat(there, 'l')).timeline !== null)
   const shown = await readSeat(there, 'l')
-  is(shown?.system, seat.place.system)
-  ok(shown?.timeline !== seat.place.timeline)
+  is(shown.system, seat.place.system)
+  ok(shown.timeline !== seat.place.timeline)
   await open.pop()?.end()
   await standby.close()
 })

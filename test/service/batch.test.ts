@@ -4,7 +4,7 @@ import { suite } from 'uvu'
 import { equal, is, ok } from 'uvu/assert'
 import type { TokenGrant } from '../../src/api/operation.ts'
 import { mediaTypes, paths, wireLimits } from '../../src/api/wire.ts'
-import { answerBatch } from '../../src/service/batch.ts'
+import { answerBatch, batchOf } from '../../src/service/batch.ts'
 import type { Calls } from '../../src/service/calls.ts'
 import { Exchange } from '../../src/service/exchange.ts'
 import { ask, linesIn, posted, problemIn, withService } from '../support/service.ts'
@@ -133,10 +133,11 @@ batches('keep a defect of one line for the log', async () => {
   const grants = new Set<TokenGrant>()
   const caller = { actor: undefined, authn: 'os:tester', grants, place, roles: new Set<string>() }
   const statuses: number[] = []
-  const answered = answerBatch(exchange, caller, calls, (_, status) => statuses.push(status))
+  const read = batchOf(exchange, false)
   incoming.push(`${JSON.stringify({ call: 'head.get' })}\n`)
   incoming.push(null)
-  await answered
+  const counted = (_: string, status: number) => statuses.push(status)
+  await answerBatch(exchange, { batch: await read, calls, caller, counted })
   equal([statuses, exchange.defect], [[500], defect])
 })
 

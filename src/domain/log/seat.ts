@@ -2,13 +2,14 @@ import * as z from 'zod'
 import { defineAggregate, stream } from '../../kernel/aggregate.ts'
 import { leaseClockSchema } from '../../kernel/clock.ts'
 import type { Command, Context, Decision } from '../../kernel/decider.ts'
-import { seatChangeSchema, withChange } from '../../kernel/seat-changes.ts'
+import type { Entry } from '../../kernel/entry.ts'
+import { type SeatChange, withChange } from '../../kernel/seat-changes.ts'
 
 /** The stream of the changes of the writer. */
-const seatStream = 'seat'
+export const seatStream = 'seat'
 
 /**
- * A node took the writer's seat. `epoch` fences every earlier writer. `system` and `timeline` name the history of the
+ * The writer's seat has passed to a node. `epoch` fences every earlier writer. `system` and `timeline` name the history of the
  * database in which it counts.
  */
 const taken = z.strictObject({
@@ -22,10 +23,14 @@ const taken = z.strictObject({
 type SeatEvent = { type: 'seat.taken'; stream: string; data: z.infer<typeof taken> }
 
 /** The database in which the seat was last taken, and the changes of the writer that may still extend a lease. */
-const seatState = z.object({ changes: z.array(seatChangeSchema), system: z.string(), timeline: z.string() })
-type SeatState = z.infer<typeof seatState>
+export interface SeatState {
+  changes: readonly SeatChange[]
+  node: string
+  system: string
+  timeline: string
+}
 
-/** Records that this node took the seat. It is the first command of each writer. */
+/** Records that this node took the seat, unless it had it last. It is the first command of each writer. */
 export interface TakeSeat extends Command {
   type: 'seat.take'
   data: Omit<z.infer<typeof taken>, 'lease_clock'>
@@ -34,7 +39,7 @@ export interface TakeSeat extends Command {
 /** The writer's seat: who had it when. A ledger in files has no such entries. */
 export const seatAggregate = defineAggregate({
   commands: ['seat'],
-  streams: { [seatStream]: stream<SeatState, unknown>({ evolve }) },
+  streams: { [seatStream]: stream<SeatState, unknown>({ evolve: evolveSeat }) },
   events: { 'seat.taken': taken },
   rendering: {
     'seat.taken': {
@@ -46,15 +51,21 @@ export const seatAggregate = defineAggregate({
     },
   },
   reads: (_command: TakeSeat) => [seatStream],
-  decide: ({ data }: TakeSeat, { now }: Context): Decision<SeatEvent> => {
+  decide: ({ data }: TakeSeat, { now }: Context, rows): Decision<SeatEvent> => {
     const { lease_clock } = now
-    return { kind: 'append', events: [{ type: 'seat.taken', stream: seatStream, data: { ...data, lease_clock } }] }
+    const before = rows.get(seatStream)?.state as SeatState | undefined
+    const { epoch, node, system, timeline } = data
+    const isSame = before?.node === node && before.system === system && before.timeline === timeline
+    if (isSame) return { kind: 'append', events: [] }
+    const recorded = { epoch, lease_clock, node, system, timeline }
+    return { kind: 'append', events: [{ type: 'seat.taken', stream: seatStream, data: recorded }] }
   },
 })
 
-function evolve(state: SeatState | undefined, entry: { data: unknown }): SeatState {
-  const { lease_clock, system, timeline } = taken.parse(entry.data)
+/** The state after a `seat.taken`. */
+export function evolveSeat(state: SeatState | undefined, { data }: Pick<Entry, 'data'>): SeatState {
+  const { lease_clock, node, system, timeline } = data as z.infer<typeof taken>
   const is_failover = state?.system !== system || state.timeline !== timeline
   const changes = withChange(state?.changes ?? [], { at_ms: lease_clock.boot_ms, is_failover })
-  return { changes: [...changes], system, timeline }
+  return { changes, node, system, timeline }
 }

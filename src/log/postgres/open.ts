@@ -15,7 +15,7 @@ import { assertExtends } from './extends.ts'
 import { Pairs } from './pairs.ts'
 import { PostgresLog } from './postgres-log.ts'
 import { type Ground, readKnown } from './reader.ts'
-import { readSeat, type Seat, takeSeat } from './seat.ts'
+import { DatabaseClock, readSeat, type Seat, takeSeat } from './seat.ts'
 import { assertSchema } from './setup.ts'
 import { Signing } from './signing.ts'
 
@@ -42,10 +42,11 @@ export async function openFollower(options: OpenPostgresOptions): Promise<Postgr
     await assertSchema(database.query)
     await assertDurable(database.query)
     const ground = { ledgerId, query: database.query }
+    const clock = new DatabaseClock(await readSeat(database.query, ledgerId))
     const known = await readKnown(ground, node)
     const pairs = new Pairs(database.query, ledgerId, () => known.head)
     const meta = readMeta(await pairs.fetched([metaKey]))
-    const log = new PostgresLog({ database, known, ledgerId, meta, node, recoverMillisMax })
+    const log = new PostgresLog({ clock, database, known, ledgerId, meta, node, recoverMillisMax })
     if (layout !== undefined) await checkAndSign(log, layout, options)
     return log
   } catch (error) {
@@ -107,7 +108,7 @@ async function assertHas(log: PostgresLog, { reached, root, size }: TreeHeadFile
 /** LEDGER_UNAVAILABLE: another process did not give the seat back in time. */
 async function busy(log: PostgresLog, openWaitSeconds: number): Promise<LockstepError> {
   const { database, ledgerId } = log.parts
-  const writer = (await readSeat(database.query, ledgerId))?.writer
+  const { writer } = await readSeat(database.query, ledgerId)
   const what = `${writer == null ? 'another node' : `the node ${writer.node}`} kept the writer’s seat for all of ${openWaitSeconds} s`
   return new LockstepError('LEDGER_UNAVAILABLE', what, {
     details: { outcome: 'not_applied', busy: true, ...(writer == null ? {} : { writer: writer.node }) },

@@ -1,9 +1,11 @@
 import type { Meta } from '../log.ts'
 import type { Database } from './database.ts'
 import type { Known } from './reader.ts'
+import type { DatabaseClock } from './seat.ts'
 
 /** What an open log is made of. */
 export interface PostgresParts {
+  clock: DatabaseClock
   database: Database
   known: Known
   ledgerId: string

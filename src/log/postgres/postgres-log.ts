@@ -6,14 +6,15 @@ import { Objects } from '../keyed/objects.ts'
 import type { StoredHead } from '../keyed/rows/head-row.ts'
 import { noteKey } from '../keyed/rows/keys.ts'
 import { newDigestKey } from '../keyed-digest.ts'
-import type { Appended, Cursors, Head, Log, Meta, Recorded, SignedHead, TreeHeadFile, ViewWrite } from '../log.ts'
+import type { Appended, Cursors, Log, Meta, Recorded, SignedHead, ViewWrite } from '../log.ts'
+import type { SharedClock } from '../log-parts.ts'
 import { Appender, assertSeat, hasLanded } from './appender.ts'
 import { PostgresCopy } from './copy.ts'
 import type { Session } from './database.ts'
 import { assertExtends } from './extends.ts'
 import { databaseLimits } from './limits.ts'
 import type { PostgresParts } from './parts.ts'
-import { PostgresReader, readKnown } from './reader.ts'
+import { isNewest, PostgresReader, readKnown } from './reader.ts'
 import { notWriter, type Seat } from './seat.ts'
 import type { Signing } from './signing.ts'
 import { PostgresSnapshot } from './snapshot.ts'
@@ -27,6 +28,7 @@ import { changeOf, keepCursors, preparedAppend, renamedTo } from './write.ts'
  */
 export class PostgresLog extends PostgresReader implements Log {
   meta: Meta
+  readonly clock: SharedClock
   readonly objects: Objects
   readonly index: IndexRows
   readonly counts = { batches: 0, entries: 0, puts: 0 }
@@ -37,7 +39,7 @@ export class PostgresLog extends PostgresReader implements Log {
   /** The meta row that the next append writes, if the ledger is being raised to this version's format. */
   #raised: Meta | undefined
   /** The head after everything that was sent. */
-  #tail: Pick<Head, 'root' | 'size'>
+  #tail: Pick<StoredHead, 'root' | 'size'>
   /** The appends that were sent and are not answered, and the last of them. */
   #unanswered = 0
   #last: Promise<unknown> = Promise.resolve()
@@ -45,8 +47,9 @@ export class PostgresLog extends PostgresReader implements Log {
   #isClosed = false
 
   constructor(parts: PostgresParts) {
-    const { database, known, ledgerId, meta } = parts
+    const { clock, database, known, ledgerId, meta } = parts
     super({ ledgerId, query: database.query }, known)
+    this.clock = clock
     this.parts = parts
     this.#tail = known.head
     this.meta = meta
@@ -72,7 +75,8 @@ export class PostgresLog extends PostgresReader implements Log {
 
   /** Begins to write under a seat that this node has taken. Errors: those of the database, LEDGER_FORKED. */
   async write(seat: Seat): Promise<void> {
-    const { database, ledgerId, recoverMillisMax = databaseLimits.recoverMillis } = this.parts
+    const { clock, database, ledgerId, recoverMillisMax = databaseLimits.recoverMillis } = this.parts
+    clock.seat = seat
     const session = await database.pipelined()
     const reconnected = (again: Session) => assertSeat(again, ledgerId, seat)
     this.#writing = { appender: new Appender(session, { database, reconnected, recoverMillisMax }), seat }
@@ -81,7 +85,7 @@ export class PostgresLog extends PostgresReader implements Log {
 
   /** Cost: one round trip. */
   async append(
-    expected: Pick<Head, 'epoch' | 'size'>,
+    expected: Pick<StoredHead, 'epoch' | 'size'>,
     recorded: readonly Recorded[],
     writes: readonly (ErasedWrite | ViewWrite)[],
     cursors: Cursors,
@@ -139,7 +143,7 @@ export class PostgresLog extends PostgresReader implements Log {
     return true
   }
 
-  headFile(): TreeHeadFile | undefined {
+  headFile() {
     return this.signing?.headFile()
   }
 
@@ -216,6 +220,7 @@ export class PostgresLog extends PostgresReader implements Log {
   /** Takes in what others have appended, unless this log appends meanwhile. Errors: LEDGER_FORKED, LEDGER_CORRUPT. */
   async #refresh(): Promise<void> {
     const before = this.known
+    if (await isNewest(this.ground, before.head)) return
     const now = await readKnown(this.ground, this.parts.node)
     if (this.known !== before || this.#unanswered > 0) return
     await assertExtends(this.ground, now, before.head)

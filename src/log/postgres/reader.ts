@@ -227,6 +227,12 @@ export async function readKnown({ ledgerId, query }: Ground, node: string): Prom
   return { head, last, tree }
 }
 
+/** Whether the database still has a head that was read before. Cost: one read. */
+export async function isNewest({ ledgerId, query }: Ground, { epoch, root, size }: StoredHead): Promise<boolean> {
+  const text = 'SELECT 1 FROM lockstep.head WHERE ledger_id = $1 AND size = $2 AND epoch = $3 AND root = $4'
+  return (await query(text, [ledgerId, size, epoch, root])).length > 0
+}
+
 type HeadRow = [size: number, root: Buffer, epoch: number, generation: number, cursors: Record<string, number> | null]
 
 function noSuchLedger(ledgerId: string): LockstepError {

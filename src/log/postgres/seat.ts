@@ -1,6 +1,7 @@
 import { LockstepError } from '../../errors.ts'
+import { databaseBoot } from '../../kernel/clock.ts'
 import { limits } from '../../kernel/limits.ts'
-import type { Holding } from '../log-parts.ts'
+import type { Holding, SharedClock, Term } from '../log-parts.ts'
 
 /** Runs one statement on the primary and returns its rows, with their columns in order. */
 export type Query = <R extends unknown[]>(text: string, values: readonly unknown[]) => Promise<R[]>
@@ -55,9 +56,11 @@ const renewSql = `UPDATE lockstep.head SET lease_until = clock_timestamp() + $3:
 const giveBackSql = `UPDATE lockstep.head SET epoch = epoch + 1, lease_until = '-infinity', writer = NULL
  WHERE ledger_id = $1 AND epoch = $2`
 
-/** Reads the seat; undefined if the database has no such ledger. Errors: those of the database. Cost: one read. */
-export async function readSeat(query: Query, ledgerId: string): Promise<SeatRow | undefined> {
-  return seatRow(await query<SeatColumns>(readSql, [ledgerId]))
+/** Reads the seat. Errors: NO_LEDGER, those of the database. Cost: one read. */
+export async function readSeat(query: Query, ledgerId: string): Promise<SeatRow> {
+  const row = seatRow(await query<SeatColumns>(readSql, [ledgerId]))
+  if (row !== undefined) return row
+  throw new LockstepError('NO_LEDGER', `the database has no ledger ${ledgerId}`, { details: { ledger_id: ledgerId } })
 }
 
 /**
@@ -120,6 +123,13 @@ export class Seat implements Holding {
     this.place = { system, timeline }
     this.#extendedAt = at
     this.#clock = { databaseMillis: now_ms, at: performance.now() }
+  }
+
+  get term(): Term {
+    const { system, timeline } = this.place
+    // What follows the name of the node tells its processes apart.
+    const [node = ''] = this.taken.writer?.node.split('/') ?? []
+    return { epoch: this.epoch, node, system, timeline: timeline ?? '' }
   }
 
   get isSure(): boolean {
@@ -194,6 +204,32 @@ export class Seat implements Holding {
     const wasLost = this.isLost
     this.lose('the seat was given back')
     if (!wasLost) await this.#query(giveBackSql, [this.#ledgerId, this.epoch])
+  }
+}
+
+/**
+ * The database's clock, which all nodes share. It is as old as the last look at the seat, or its last extension, and goes
+ * on by the clock of this process.
+ */
+export class DatabaseClock implements SharedClock {
+  readonly boot_id: string
+  /** The seat of this process, whose extensions tell the time. */
+  seat: Seat | undefined
+  #told: { databaseMillis: number; at: number }
+
+  constructor(row: SeatRow) {
+    this.boot_id = `${databaseBoot}${row.system}`
+    this.#told = { databaseMillis: row.now_ms, at: performance.now() }
+  }
+
+  /** Takes in a look at the seat. */
+  told({ now_ms }: SeatRow): void {
+    this.#told = { databaseMillis: now_ms, at: performance.now() }
+  }
+
+  millis(): number {
+    const { at, databaseMillis } = this.#told
+    return this.seat?.nowMillis() ?? Math.floor(databaseMillis + performance.now() - at)
   }
 }
 
