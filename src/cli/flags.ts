@@ -113,6 +113,8 @@ function shapeOf(name: string, value: Value, unit: string | undefined, read?: Fl
   const special = Object.hasOwn(written, name) ? written[name] : undefined
   if (special !== undefined) return special
   const { choices, element, type } = value
+  // A member that can only be true is given or not.
+  if (choices?.join() === 'true') return { placeholder: undefined }
   if (choices !== undefined) return { choices, placeholder: placeholderOf(name) }
   if (type === 'boolean') return { placeholder: undefined }
   if (type === 'number') {

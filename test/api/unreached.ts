@@ -51,7 +51,7 @@ export const unreached: Readonly<Record<string, Partial<Record<Code, string>>>> 
     FILE_READ_ONLY: files,
     SIGNER_FAILED: signer,
   },
-  'exports.get': { OBJECT_ERASED: 'needs an erased record, which test/ledger/erasure.test.ts has' },
+  'exports.get': { OBJECT_ERASED: 'needs an erased record, which test/ledger/exports.test.ts has' },
   'retention.sweep': {
     FILE_DENIED: files,
     FILE_FAILED: files,

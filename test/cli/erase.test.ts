@@ -47,6 +47,27 @@ erase('erase what two people agree on, and leave nothing of it', async () => {
   await endsWithVerify(root)
 })
 
+erase('erase free texts that a person looked at and another one approved', async () => {
+  const { root } = await withSecret()
+  const ledger = await openLedger({ actor: testActor, dir: root })
+  await ledger.audit.append({ events: [{ action_type: 'system', notes: secret, outcome: 'success', run_id }] })
+  await ledger.close()
+  const as = (actor: string, words: string[], isForPeople = false) =>
+    lockstep(['--dir', root, '--actor', actor, ...words], { isForPeople })
+  const selected = ['--run-id', run_id, '--field', '/data/notes']
+  match((await as('human:BECCA', ['erasure', 'preview', ...selected], true)).stdout, /\/data\/notes\n1 free text/)
+  const approved = await as('human:BECCA', ['erasure', 'approve', ...selected, '--reason', 'secret_leaked'])
+  is(approved.status, 0, approved.stdout)
+  const { to, ...texts } = approved.json.texts as { to: number }
+  equal([texts, to > 0], [{ fields: ['/data/notes'], from: 0, run_id }, true])
+  const approval = ['erase', '--texts', '--approval', String(approved.json.approval_id)]
+  const own = await as('human:BECCA', approval)
+  is(own.json.rule_id, 'approval/not_self', own.stdout)
+  match((await as('human:ann', approval, true)).stdout, /1 free text erased/)
+  is((await as('human:ann', ['erasure', 'approve', '--reason', 'secret_leaked'])).status, 2)
+  await endsWithVerify(root)
+})
+
 erase('hold, lift, show and sweep', async () => {
   const { root } = await withSecret()
   const as = (words: string[], isForPeople = false) =>
@@ -55,6 +76,9 @@ erase('hold, lift, show and sweep', async () => {
   equal([held.status, held.json.covers], [0, { run_id }], held.stdout)
   match((await as(['show'], true)).stdout, /every text is kept for at least[\s\S]*run_one_1/)
   is((await as(['lift', String(held.json.hold_id)])).status, 0)
+  const all = await as(['hold', '--all', '--reason', 'audit'])
+  equal(all.json.covers, { all: true }, all.stdout)
+  is((await as(['lift', String(all.json.hold_id)])).status, 0)
   equal((await as(['sweep', '--dry-run'])).json.classes, [])
   is((await as(['hold', '--reason', 'litigation'])).status, 2)
   await endsWithVerify(root)

@@ -93,6 +93,22 @@ of('say what only who exports can say, as a part of what they are', async ({ cre
   }
 })
 
+of(
+  'have no record in the ledger any more once it was erased',
+  async ({ create, ledger }) => {
+    const { run_id } = await create({ run_id: 'run_top_1' })
+    const [ann, becca] = ['ann', 'BECCA'].map((actor_id) => ({ actor_id, actor_type: 'human' as const }))
+    const { event_id } = await ledger.exports.get({ run_id })
+    const { data } = await ledger.log.entry({ seq: Number(event_id.split('_').at(-1)) })
+    const erasure = { digests: [String(data.record_digest)], reason: 'court_order' as const }
+    const { approval_id } = await ledger.erasures.approve({ ...erasure, actor: becca })
+    await ledger.erasures.erase({ ...erasure, actor: ann, approval_id })
+    assert.is(await codeOf(ledger.exports.get({ run_id })), 'OBJECT_ERASED')
+    await ledger.log.verify()
+  },
+  { operators: ['ann'] },
+)
+
 of('have their record in the ledger, by bundle and by run, whatever becomes of the file', async (stage) => {
   const { create, ledger, root } = stage
   const size = (await ledger.head.get()).size

@@ -5,6 +5,7 @@ import { superseded } from './erasures.ts'
 
 const dayMillis = 24 * 60 * 60 * 1_000
 const classes = { work: { covers: ['body', 'manifest'], delete_after: '400d' } }
+const told = { action_type: 'system', notes: 'said lately', outcome: 'success' } as const
 const noHold = `hld_${'0'.repeat(21)}`
 
 /** Lets time pass since the last entry: by the clock, and by an entry. The first entry has the time of the machine. */
@@ -90,6 +91,30 @@ export const retention: Cases<'retention'> = {
           await api.retention.lift({ actor: becca, hold_id: hold?.hold_id ?? '' })
           equal((await api.retention.sweep({ actor: becca })).classes, [{ class: 'work', erased: 1 }])
           await refused(api.workspaces.object({ digest: old }), 'OBJECT_ERASED')
+        })
+      },
+      'erases free texts that are old enough and not held, once': async ({ apart }) => {
+        const words = { classes: { words: { covers: ['text'], delete_after: '400d' } } }
+        await apart({ retention: words }, async (stage) => {
+          const { api } = stage
+          await api.policy.reload()
+          const [held, free] = [newName('run_held'), newName('run_free')]
+          for (const run_id of [held, free])
+            await api.runs.create({ notes: 'what was said', run_id, run_kind: 'orchestrator', run_name: 'a talk' })
+          await pass(stage, 401)
+          const { hold_id } = await api.retention.hold({ actor: becca, reason: 'audit', run_id: held })
+          const { seq: young } = (await api.audit.append({ events: [told] })).events[0] ?? { seq: 0 }
+          const dry = await api.retention.sweep({ actor: becca, dry_run: true })
+          equal([dry.classes, dry.held], [[{ class: 'words', erased: 2 }], 2])
+          const swept = await api.retention.sweep({ actor: becca })
+          equal([swept.classes, swept.held, swept.files], [dry.classes, 2, 'current'])
+          const notesOf = async (run_id: string) => (await api.runs.get({ run_id })).notes
+          equal([await notesOf(free), await notesOf(held)], ['[erased]', 'what was said'])
+          is((await api.log.entry({ seq: young })).data.notes, told.notes)
+          await api.retention.lift({ actor: becca, hold_id })
+          equal((await api.retention.sweep({ actor: becca })).classes, dry.classes)
+          equal((await api.retention.sweep({ actor: becca })).classes, [{ class: 'words', erased: 0 }])
+          is(await notesOf(held), '[erased]')
         })
       },
       'keeps texts for six months, unless an entry confirms a shorter time': async ({ apart }) => {
