@@ -27,6 +27,7 @@ const names = [
   'paths',
   'policy-replay',
   'postgres',
+  'postgres-append',
   'promote',
   'runs',
   'runs-million',

@@ -24,33 +24,22 @@ const own = {
     fallback: writerRoleDefault,
   },
 }
-const more =
-  'Give it a role that may create schemas and roles, and no node uses. A password belongs in PGPASSFILE or in a service file, not in the command.'
+const initVerb = () =>
+  setUpVerb('init', 'Makes the tables of Lockstep in a PostgreSQL database, and gives the writer its rights.')
+const upgradeVerb = () =>
+  setUpVerb('upgrade', 'Brings the tables of Lockstep in a PostgreSQL database to this version.')
 
-function initVerb(): Command {
-  return local('init', 'Makes the tables of Lockstep in a PostgreSQL database, and gives the writer its rights.', {
-    more,
+/** Both verbs do the same: they add what the database lacks. */
+function setUpVerb(name: string, about: string): Command {
+  return local(name, about, {
+    more: 'Give it a role that may create schemas and roles, and that no node uses. A password belongs in PGPASSFILE or in a service file, not in the command.',
     errors: ['FORMAT_TOO_NEW', 'LEDGER_UNAVAILABLE'],
     own,
     run: ({ given, globals }) => setUp(globals, given),
     lines: setUpLines,
     examples: [
-      'lockstep engine init --engine postgres://admin@db.example/ledgers',
-      'lockstep engine init --engine postgres://admin@db.example/ledgers --writer app_writer --json',
-    ],
-  })
-}
-
-function upgradeVerb(): Command {
-  return local('upgrade', 'Brings the tables of Lockstep in a PostgreSQL database to this version.', {
-    more,
-    errors: ['FORMAT_TOO_NEW', 'LEDGER_UNAVAILABLE'],
-    own,
-    run: ({ given, globals }) => setUp(globals, given),
-    lines: setUpLines,
-    examples: [
-      'lockstep engine upgrade --engine postgres://admin@db.example/ledgers',
-      'lockstep engine upgrade --engine postgres://admin@db.example/ledgers --json',
+      `lockstep engine ${name} --engine postgres://admin@db.example/ledgers`,
+      `lockstep engine ${name} --engine postgres://admin@db.example/ledgers --writer app_writer --json`,
     ],
   })
 }

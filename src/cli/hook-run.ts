@@ -1,4 +1,4 @@
-import { readFileSync } from 'node:fs'
+import { lstatSync, readFileSync } from 'node:fs'
 import { request } from 'node:http'
 import { hooksPath, mediaTypes, wireLimits } from '../api/wire.ts'
 import { startService } from '../client/start-service.ts'
@@ -52,6 +52,7 @@ const note = (why: string): Reply => ({
   kind: 'note',
   text: `Lockstep guards this folder, but ${why}. This goes on unguarded and unrecorded. See: lockstep doctor`,
 })
+const foreign = { failed: 'its folder belongs to another user' }
 const away = { failed: 'its service does not run and could not be started' }
 
 async function answerOf(
@@ -59,6 +60,8 @@ async function answerOf(
   { document, event, root }: { document: Buffer; event: string; root: string },
 ): Promise<Answered> {
   const isEnd = event.toLowerCase() === 'sessionend'
+  const own = process.getuid?.() ?? 0
+  if (own !== 0 && lstatSync(layoutOf(root).home).uid !== own) return foreign
   if (!(await isServed(root))) {
     if (isEnd) return away
     const limit = new Promise<false>((resolve) => setTimeout(() => resolve(false), startMillis).unref())

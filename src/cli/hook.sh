@@ -12,7 +12,7 @@ nl='
 
 # The ledger: the innermost .lockstep at or above the folder, or else that of the main worktree.
 cd -P "${LOCKSTEP_DIR:-.}" 2>/dev/null || exit 0
-root=$PWD git=
+root=$PWD git= foreign=
 until [ -d "$root/.lockstep" ] && [ ! -L "$root/.lockstep" ]; do
   [ -z "$git" ] && [ -e "$root/.git" ] && git=$root/.git
   [ "$root" = / ] && root= && break
@@ -29,6 +29,8 @@ if [ -z "$root" ] && [ -f "$git" ]; then
 fi
 [ -n "$root" ] || exit 0
 home=${root%/}/.lockstep
+# Nobody else may answer for this user, or read what an agent does.
+[ -O "$home" ] || [ "$(id -u)" = 0 ] || foreign=1
 
 # The socket, which is elsewhere if the path of the ledger is too long for one.
 socket=$home/service.sock
@@ -50,7 +52,8 @@ fi
 
 document=$(cat)
 case $event in SessionEnd | sessionEnd) limit=1.2 ;; *) limit=5 ;; esac
-case $LOCKSTEP_ACTOR$LOCKSTEP_ON_BEHALF_OF$LOCKSTEP_BEARER_TOKEN$LOCKSTEP_LOCK_ID in
+case $foreign:$LOCKSTEP_ACTOR$LOCKSTEP_ON_BEHALF_OF$LOCKSTEP_BEARER_TOKEN$LOCKSTEP_LOCK_ID in
+1:*) code=foreign ;;
 *["$nl\\\""]*) code=2 ;; # no header has such a value
 *)
   headers=
@@ -81,9 +84,10 @@ answered() {
   '{'*'}') printf '%s\n' "$1" && exit 0 ;;
   esac
 }
-[ $code -eq 0 ] && [ "${answer##*"$nl"}" = '200 application/vnd.lockstep.hook+json' ] && answered "${answer%"$nl"*}"
+[ "$code" = 0 ] && [ "${answer##*"$nl"}" = '200 application/vnd.lockstep.hook+json' ] && answered "${answer%"$nl"*}"
 
 case $code in
+foreign) why='its folder belongs to another user' ;;
 28) why='its service does not answer in time' ;;
 7 | 26 | 127)
   why='its service does not run and could not be started'

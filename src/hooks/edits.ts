@@ -5,9 +5,9 @@ import { LockstepError } from '../errors.ts'
 import { realPathOf, surroundingsOf } from '../files/paths/real-path.ts'
 import type { Config } from '../kernel/config.ts'
 import { given } from '../kernel/given.ts'
-import { lockRefOf } from '../writer/core.ts'
 import type { Asked } from './asked.ts'
 import { editPathsMax } from './event.ts'
+import { isOfProcess, isOwn, isRefusal, isShown, renewed } from './own-locks.ts'
 import { heldByOther, notEditable, notHeld } from './sentences.ts'
 import type { Held } from './sessions.ts'
 
@@ -64,17 +64,6 @@ function isGoverned(path: string): boolean {
     return [link, real].some((one) => surroundingsOf(dirname(one)).governing !== undefined)
   } catch {
     return true
-  }
-}
-
-/** Renews a lock. False if its grant has ended. */
-async function renewed({ api }: Edit, { lock_id }: Held): Promise<boolean> {
-  try {
-    await api.locks.renew({ lock_id })
-    return true
-  } catch (error) {
-    if (isRefusal(error, 'LOCK_NOT_HELD', 'STALE_TOKEN', 'LEASE_EXPIRED', 'LEASE_LOST')) return false
-    throw error
   }
 }
 
@@ -146,44 +135,19 @@ export async function release(
   keep()
 }
 
-/**
- * Whether the lock in the way is the agent's own: a lock that a hook took for it, one whose lock_id the hook shows, or one
- * of the same actor in the same process of the harness. The same name in another process is another agent.
- */
-async function isOwn(asked: Edit, { details }: LockstepError): Promise<boolean> {
-  const { actor, api, session } = asked
-  const own = session.held.find((held) => {
-    return held.actor.actor_id === actor.actor_id && lockRefOf(held.lock_id) === details.lock_ref
-  })
-  if (own !== undefined) return renewed(asked, own)
-  if (isShown(asked, details.lock_ref)) return true
-  return isOfProcess(asked, await api.locks.status({ name: String(details.name) }))
-}
-
-function isShown({ shown }: Edit, lockRef: unknown): boolean {
-  return shown !== undefined && lockRefOf(shown) === lockRef
-}
-
-function isOfProcess({ actor, session }: Edit, { actor_id, holder_alive, pids, state }: LockState): boolean {
-  const pid = session.process?.pid
-  return (
-    state === 'held' &&
-    holder_alive === 'yes' &&
-    actor_id === actor.actor_id &&
-    pid !== undefined &&
-    !!pids?.includes(pid)
-  )
-}
-
 /** Without locks by hooks: the agent must hold every file. */
 async function demandHeld(asked: Edit, paths: readonly string[], { namesOf }: Guard): Promise<Denied | undefined> {
-  for (const name of paths.flatMap(namesOf)) {
-    const status = await asked.api.locks.status({ name })
-    if (status.state === 'held' && isOfProcess(asked, status)) continue
-    if (status.state === 'held') return denied('LOCK_CONTENTION', heldByOther(inTheWay(status, status)))
-    return denied('LOCK_NOT_HELD', notHeld(pathIn(name)))
+  try {
+    for (const name of paths.flatMap(namesOf)) {
+      const status = await asked.api.locks.status({ name })
+      if (isOfProcess(asked, status) || (await isShown(asked, status))) continue
+      if (status.state === 'held') return denied('LOCK_CONTENTION', heldByOther(inTheWay(status, status)))
+      return denied('LOCK_NOT_HELD', notHeld(pathIn(name)))
+    }
+    return undefined
+  } catch (error) {
+    return denialOf(asked, error)
   }
-  return undefined
 }
 
 /** The denial that a refusal means. Errors of the ledger itself are thrown on: they are no answer. */
@@ -235,8 +199,4 @@ const pathIn = (name: string) => name.replace(/^path:/, '')
 
 function denied(code: string, text: string): Denied {
   return { code, kind: 'deny', text }
-}
-
-function isRefusal(error: unknown, ...codes: readonly string[]): error is LockstepError {
-  return error instanceof LockstepError && codes.includes(error.code)
 }

@@ -101,6 +101,7 @@ function acquisitionOf(session: Session, { folder, lease_s, names, paths, reason
   const { api, fromHere, holder, pids } = session
   const kinds = [folder, names, paths].filter((kind) => kind !== undefined)
   if (kinds.length !== 1) throw new LockstepError('INVALID_INPUT', 'lock_acquire: give one of paths, names and folder')
+  if (shared && paths === undefined) throw new LockstepError('INVALID_INPUT', 'lock_acquire: only paths can be shared')
   const terms = {
     holder,
     ...given({ lease_duration_s: lease_s, pids: pids.length > 0 ? pids : undefined, reason }),

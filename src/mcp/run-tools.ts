@@ -1,6 +1,7 @@
 import * as z from 'zod'
 import * as shapes from '../api/shapes/runs.ts'
 import type { RunRecord } from '../domain/run/run-record.ts'
+import { LockstepError } from '../errors.ts'
 import { given } from '../kernel/given.ts'
 import { runKinds } from '../kernel/vocabulary.ts'
 import { appends, appendsOnce, ends, reads, type Tool, textsOf, tool, untrustedTexts } from './tool.ts'
@@ -75,6 +76,10 @@ const finishTool = tool({
   }),
   output: view,
   run: async ({ api }, { reason, release_lock, result, retryable, ...input }) => {
+    if ((retryable && result !== 'failed') || (release_lock && result !== 'completed')) {
+      const message = 'run_finish: retryable is for a failed run, and release_lock for a completed one'
+      throw new LockstepError('INVALID_INPUT', message)
+    }
     const { idempotency_key, run_id } = input
     const ending = { run_id, outcome_reason: reason, ...given({ idempotency_key }) }
     if (result === 'cancelled') return viewOf(await api.runs.cancel(ending))

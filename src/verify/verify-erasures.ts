@@ -30,8 +30,9 @@ export class ErasureVerification implements Check {
   #salvaged = 0
 
   entry(entry: Entry, { texts = [] }: StoredEntry): void {
-    for (const { path, ...more } of texts) {
-      if ('text' in more) continue
+    for (const held of texts) {
+      if ('text' in held) continue
+      const { path } = held
       const { actor, case_id, data, run_id, seq, type } = entry
       const of = { actor, data: type === 'audit.recorded' ? data : {}, seq, type, ...given({ case_id, run_id }) }
       this.#unexplained.set(`${seq} ${path}`, { entry: of, path })

@@ -195,11 +195,12 @@ export class Waiters {
 
   /**
    * The streams of the grants that a line waits for. While a waiter is called in, no other is served: the line is checked
-   * again when that turn ends. A waiter for paths waits for the grant that its last refusal named.
+   * again when that turn ends. A waiter for paths that no other is in front of waits for the grant that its last refusal
+   * named.
    */
   #awaited(stream: string): Set<string> {
     if (stream !== pathLine) return new Set(this.due(stream).map((waiter) => waiter.stream))
-    const refs = this.#line(stream).map(({ refusal: { details } }) => details.lock_ref)
+    const refs = this.due(stream).map(({ refusal: { details } }) => details.lock_ref)
     return new Set(refs.flatMap((ref) => (typeof ref === 'string' ? [streamOfPaths(ref)] : [])))
   }
 

@@ -82,6 +82,8 @@ on('and back extends the folder that it had left', async () => {
 on('takes along what others append and erase meanwhile', async () => {
   const { body, root } = await filledLedger()
   const ledger = await opened(root)
+  const spoken = { run_id: 'run_spoken_1' }
+  await ledger.runs.create({ ...spoken, notes: 'what nobody may read', run_kind: 'orchestrator' })
   let copies = 0
   const { snapshot } = sourceOf(root)
   const source: MoveSource = {
@@ -89,7 +91,11 @@ on('takes along what others append and erase meanwhile', async () => {
     snapshot: async () => {
       copies += 1
       // Its text is in the first copy.
-      if (copies === 2) await erase(ledger, [body])
+      if (copies === 2) {
+        await erase(ledger, [body])
+        const { approval_id } = await ledger.erasures.approve({ actor: becca, reason: 'secret_leaked', texts: spoken })
+        await ledger.erasures.erase({ actor: { actor_id: 'ann', actor_type: 'human' }, approval_id, texts: true })
+      }
       if (copies <= 4) await append(ledger, 3_000)
       return snapshot()
     },
@@ -100,7 +106,7 @@ on('takes along what others append and erase meanwhile', async () => {
   ok(copies >= 5, `${copies} copies`)
   await ledger.close()
   await goesOn(to, size)
-  for (const text of Object.values(secrets)) equal(await remainsOf(to, text), [])
+  for (const text of [...Object.values(secrets), 'what nobody may read']) equal(await remainsOf(to, text), [])
 })
 
 on('that is abandoned before the seal changes nothing, and a later move completes it', async () => {

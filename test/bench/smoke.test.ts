@@ -32,6 +32,7 @@ bench('runs every bench to its end, each asserting its own outcome', () => {
     'million',
     'policy-replay',
     'postgres',
+    'postgres-append',
     'promote',
     'runs',
     'runs-million',

@@ -43,8 +43,10 @@ doctor(
       'disk space',
       'sync latency',
       'exclusion',
+      'engine',
       'ledger',
       'acquire and release',
+      'hooks',
       ...(process.platform === 'linux' ? [] : ['platform']),
     ])
     is(findings['acquire and release']?.outcome, 'ok')

@@ -66,6 +66,11 @@ of('runs the bound program, by its path, by PATH and by a link of its name', asy
     const { status, stdout } = await exec([name, 'check', 'a b', ''], options)
     equal([status, stdout], [0, `ran ${tool} check a b \n`], name)
   }
+  const withoutHangup = await exec([join(linked, 'check'), 'check'], {
+    wrapper: ['sh', '-c', 'trap "" HUP; exec "$@"', 'x'],
+  })
+  is(withoutHangup.status, 0)
+  match(withoutHangup.stdout, /^ran .*check check\n$/)
 })
 
 of('starts nothing else under the name of the tool', async ({ exec, root, tool }) => {

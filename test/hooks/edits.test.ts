@@ -1,10 +1,11 @@
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { mkdirSync, symlinkSync, writeFileSync } from 'node:fs'
+import { symlinkSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { suite } from 'uvu'
 import { equal, is, match, not, ok } from 'uvu/assert'
 import { temporaryRoot } from '../support/ledger.ts'
+import { until } from '../support/service.ts'
 import { aboveOf, type Hooked, reasonIn, withHooks } from './hooked.ts'
 
 const edits = suite('hooks before an edit')
@@ -54,6 +55,23 @@ edits('deny the file of another session, and say who has it, why, since when and
     match(reason, /Do not edit the file another way, the shell included/)
     match(reason, /lock_acquire \{"paths":\["src\/a\.js"\],"wait_s":45\}/)
     is(await holderOf(hooked, 'src/a.js'), own)
+  }),
+)
+
+edits('say which place in line the agent would have', () =>
+  withHooks(async (hooked) => {
+    const [x, y] = [{ actor_id: 'x', actor_type: 'agent' } as const, { actor_id: 'y', actor_type: 'agent' } as const]
+    const { lock_id } = await hooked.ledger.locks.acquire({ actor: x, holder: 'x', paths: ['src/a.js'] })
+    const waiting = hooked.ledger.locks.acquire({ actor: y, holder: 'y', paths: ['src/'], wait_s: 30 })
+    await until(
+      'the other waits',
+      async () => (await hooked.ledger.locks.status({ name: 'path:src/a.js' })).waiting === 1,
+    )
+    match(reasonIn(await hooked.call('claude', 'before-edit')), /You would be number 2 in line/)
+    // A free file is denied too while somebody waits for it.
+    match(reasonIn(await hooked.call('claude', 'before-write')), /"src\/new\.js" is free, but others wait for it/)
+    await hooked.ledger.locks.release({ actor: x, lock_id })
+    await waiting
   }),
 )
 
@@ -232,6 +250,16 @@ edits('count a lock of the same actor in the same process as the agent’s own',
   }),
 )
 
+edits('need more than a shared lock, which others can have too', () =>
+  withHooks(async (hooked) => {
+    const actor = { actor_id: own, actor_type: 'agent' } as const
+    const asked = { actor, holder: 'me', paths: ['src/'], pids: [process.pid], shared: true }
+    const { lock_id } = await hooked.ledger.locks.acquire(asked)
+    match(reasonIn(await hooked.call('claude', 'before-edit')), /is locked by another agent with "src\/"/)
+    match(reasonIn(await hooked.call('claude', 'before-edit', {}, { 'lockstep-lock-id': lock_id })), /is locked/)
+  }),
+)
+
 edits('name the actor by LOCKSTEP_ACTOR, or else by the token', () =>
   withHooks(async (hooked) => {
     await hooked.call('claude', 'before-edit', {}, { 'lockstep-actor': 'human:Zoe' })
@@ -254,7 +282,13 @@ edits('take no lock where the configuration is strict', () =>
       await hooked.ledger.locks.acquire({ actor, holder: 'me', paths: ['src/a.js'], pids: [process.pid] })
       is(await hooked.call('claude', 'before-edit'), undefined)
       match(reasonIn(await hooked.call('claude', 'before-edit', other)), /is locked by another agent/)
-      mkdirSync(join(hooked.dir, 'lib'))
+      const { lock_id } = await hooked.ledger.locks.acquire({ actor, holder: 'me', paths: ['lib/'] })
+      const inLib = { tool_input: { file_path: 'lib/a.js' } }
+      match(reasonIn(await hooked.call('claude', 'before-edit', inLib)), /is locked by another agent with "lib\/"/)
+      is(await hooked.call('claude', 'before-edit', inLib, { 'lockstep-lock-id': lock_id }), undefined)
+      match(reasonIn(await hooked.call('claude', 'before-write', {}, { 'lockstep-lock-id': lock_id })), /lock_acquire/)
+      const home = { tool_input: { file_path: '.lockstep/key' } }
+      match(reasonIn(await hooked.call('claude', 'before-edit', home)), /own folder/)
     },
     { config: { hooks: { edits: 'strict' } } },
   ),

@@ -1,5 +1,5 @@
 import { execFileSync } from 'node:child_process'
-import { mkdirSync, rmSync, writeFileSync } from 'node:fs'
+import { chmodSync, mkdirSync, rmSync, writeFileSync } from 'node:fs'
 import { createServer } from 'node:http'
 import { createServer as createRaw, type Server } from 'node:net'
 import { join } from 'node:path'
@@ -9,8 +9,9 @@ import { mediaTypes } from '../../src/api/wire.ts'
 import { layoutOf } from '../../src/disk/layout.ts'
 import { socketToListenAt } from '../../src/disk/service-socket.ts'
 import { harnessNames, written } from '../../src/hooks/forms.ts'
-import { lockstep, stopService } from '../support/command.ts'
-import { temporaryRoot } from '../support/ledger.ts'
+import { dist, lockstep, stopService } from '../support/command.ts'
+import { reachableRoot, temporaryRoot } from '../support/ledger.ts'
+import { distFor } from '../support/other-user.ts'
 import { hookDocument, hookDocuments } from './hook-documents.ts'
 import { reasonIn, withHooks } from './hooked.ts'
 import { hook, type Printed } from './script.ts'
@@ -205,6 +206,20 @@ unanswered('are denied or noted if the answer is slow or not HTTP', async () => 
       server.close()
       rmSync(path, { force: true })
     }
+  }
+})
+
+unanswered('are denied if the ledger belongs to another user', async () => {
+  // Only root can be two users.
+  if (process.getuid?.() !== 0) return
+  const uid = 65_534
+  const dir = reachableRoot()
+  chmodSync(dir, 0o755)
+  mkdirSync(join(dir, '.lockstep'))
+  const document = hookDocument('claude', 'before-edit', dir)
+  for (const command of [undefined, `'${process.execPath}' '${join(distFor(uid, dist), 'cli/main.js')}' hook claude`]) {
+    const { stdout } = await hook('claude', document, { command, cwd: dir, uid })
+    is(reasonIn(JSON.parse(stdout)), sentence('its folder belongs to another user'))
   }
 })
 

@@ -2,10 +2,8 @@ import { spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { join } from 'node:path'
 import type { HarnessName } from '../../src/hooks/forms.ts'
-import { root } from '../runner.ts'
-
-/** The built script, or the one of another build. */
-const script = join(process.env.LOCKSTEP_TEST_DIST ?? join(root, 'dist'), 'cli/hook.sh')
+import { dist } from '../support/command.ts'
+import { distFor } from '../support/other-user.ts'
 
 export interface Printed {
   code: number | null
@@ -14,32 +12,41 @@ export interface Printed {
 }
 
 export interface Scripted {
+  /** Another command than the script. */
+  command?: string | undefined
   cwd: string
   env?: Record<string, string>
   mode?: 'enforce' | 'warn'
   node?: string
   shell?: string
+  /** Runs as this user. Needs root. */
+  uid?: number | undefined
 }
 
 /** Calls the script as a harness does: by a shell, with the document on stdin. */
 export async function hook(
   harness: HarnessName,
   document: object,
-  { cwd, env = {}, mode = 'enforce', node = process.execPath, shell = '/bin/sh' }: Scripted,
+  { command, cwd, env = {}, mode = 'enforce', node = process.execPath, shell = '/bin/sh', uid }: Scripted,
 ): Promise<Printed> {
   const { hook_event_name: event } = document as { hook_event_name?: string }
+  const script = join(uid === undefined ? dist : distFor(uid, dist), 'cli/hook.sh')
   const words = [shell, script, harness, mode, String(event), node].map((word) => `'${word.replaceAll("'", "'\\''")}'`)
-  return run(words.join(' '), JSON.stringify(document), { cwd, env })
+  return run(command ?? words.join(' '), JSON.stringify(document), { cwd, env, uid })
 }
 
 /** Runs a command by a shell, with text on stdin. */
 export async function run(
   command: string,
   stdin: string,
-  { cwd, env = {} }: { cwd: string; env?: Record<string, string> },
+  { cwd, env = {}, uid }: Pick<Scripted, 'cwd' | 'env' | 'uid'>,
 ): Promise<Printed> {
   const clean = { ...process.env, LOCKSTEP_ACTOR: undefined, LOCKSTEP_DIR: undefined }
-  const child = spawn('/bin/sh', ['-c', command], { cwd, env: { ...clean, ...env } })
+  const child = spawn('/bin/sh', ['-c', command], {
+    cwd,
+    env: { ...clean, ...env },
+    ...(uid === undefined ? {} : { gid: uid, uid }),
+  })
   let [stderr, stdout] = ['', '']
   child.stdout.setEncoding('utf8').on('data', (text: string) => {
     stdout += text

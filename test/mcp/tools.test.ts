@@ -69,6 +69,23 @@ test(
 )
 
 test(
+  'arguments that do not go together are refused',
+  withClient(async (client) => {
+    const { run_id } = await client.done('run_start', { run_kind: 'orchestrator' })
+    for (const [name, args] of [
+      ['lock_acquire', {}],
+      ['lock_acquire', { names: ['a'], paths: ['a'] }],
+      ['lock_acquire', { names: ['a'], shared: true }],
+      ['lock_status', { names: ['a'], folder: 'a' }],
+      ['run_finish', { run_id, result: 'completed', reason: 'done', retryable: true }],
+      ['run_finish', { run_id, result: 'failed', reason: 'no', release_lock: true }],
+    ] as const) {
+      is((await client.failed(name, args)).code, 'INVALID_INPUT', JSON.stringify(args))
+    }
+  }),
+)
+
+test(
   'a list of locks says when it is cut',
   withClient(async (client, ledger) => {
     const names = Array.from({ length: 51 }, (_, at) => `lock ${at}`)

@@ -12,7 +12,7 @@ import { temporaryRoot } from './ledger.ts'
 import { distFor } from './other-user.ts'
 
 /** The built command. `LOCKSTEP_TEST_DIST` names another build of it. */
-const dist = process.env.LOCKSTEP_TEST_DIST ?? join(root, 'dist')
+export const dist = process.env.LOCKSTEP_TEST_DIST ?? join(root, 'dist')
 const barrier = join(root, 'test/support/barrier.mjs')
 /** The configuration folder of the user: `init` writes the operator token there, and never to the real one. */
 export const configHome = join(temporaryRoot(), 'config')

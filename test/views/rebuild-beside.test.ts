@@ -10,6 +10,7 @@ import { rebuildViews } from '../../src/verify/rebuild.ts'
 import { rebuildBeside } from '../../src/verify/rebuild-beside.ts'
 import { endsWithVerify, temporaryRoot, testActor } from '../support/ledger.ts'
 import { withLog } from '../support/opened-log.ts'
+import { remainsOf } from '../support/remains.ts'
 import { viewsOf } from './generated.ts'
 
 const beside = suite('a rebuild while others use the ledger')
@@ -91,6 +92,34 @@ beside(
     equal((await endsWithVerify(layout.root)).warnings, [])
   },
 )
+
+beside('gives up when free texts are erased meanwhile, and leaves nothing of them', async () => {
+  const secret = 'the witness lives at 17 Elm Street'
+  const [ann, becca] = ['ann', 'BECCA'].map((actor_id) => ({ actor_id, actor_type: 'human' as const }))
+  const layout = layoutOf(temporaryRoot())
+  const config = { operators: ['ann'] }
+  const made = await openLedger({ actor: testActor, config, create: true, dir: layout.root })
+  await made.policy.reload()
+  await made.runs.create({ notes: secret, run_id: 'run_one_1', run_kind: 'orchestrator' })
+  await made.close()
+  let slices = 0
+  const between = async () => {
+    slices += 1
+    if (slices !== 3) return
+    const ledger = await openLedger({ actor: testActor, dir: layout.root })
+    const { approval_id } = await ledger.erasures.approve({ actor: becca, reason: 'secret_leaked', texts: {} })
+    await ledger.erasures.erase({ actor: ann, approval_id, texts: true })
+    await ledger.close()
+  }
+  const error = await rebuild(layout, { between }).catch((error: unknown) => error)
+  equal((error as { code?: string }).code, 'LEDGER_UNAVAILABLE')
+  is(await generationOf(layout), 1)
+  await (await openLedger({ actor: testActor, dir: layout.root })).close()
+  equal(await remainsOf(layout.root, secret), [])
+  await rebuild(layout, { nonce: 'again' })
+  is(await generationOf(layout), 2)
+  await endsWithVerify(layout.root)
+})
 
 beside('changes nothing any more after another rebuild began later', async () => {
   const layout = await ledgerOf(300)

@@ -11,7 +11,7 @@ import { parseSignedNote } from '../../src/merkle/note.ts'
 import { keyTypes, parseVkey } from '../../src/merkle/vkey.ts'
 import { policyIn, syncWitnesses } from '../../src/witness/sync.ts'
 import { until } from '../ledger/stage.ts'
-import { withLedger } from '../support/ledger.ts'
+import { temporaryRoot, withLedger } from '../support/ledger.ts'
 import { newKey, verifyByNode } from '../support/witness-keys.ts'
 import { killWitnesses, startWitness } from '../support/witness-process.ts'
 import { hostileWitness } from './hostile-witness.ts'
@@ -38,6 +38,31 @@ const answersOf = ({ witnesses }: Awaited<ReturnType<typeof sync>>) =>
 const folderOf = (root: string) => join(root, '.lockstep/cosigned')
 const sizeOf = (file: string) => Number(file.split('.')[0])
 const keptIn = (root: string) => readdirSync(folderOf(root)).sort((left, right) => sizeOf(left) - sizeOf(right))
+
+test('a ledger with a new key is cosigned while it signs with a key that the witness knows', () =>
+  withLedger(async (ledger) => {
+    const [old] = await keysOf(ledger)
+    const becca = { actor_id: 'BECCA', actor_type: 'human' } as const
+    const dir = temporaryRoot()
+    const witness = await startWitness({ dir, logs: [old ?? ''] })
+    const policy = [witness.policyLine, 'quorum witness.example/w1']
+    await grow(ledger, 3)
+    is((await sync(ledger, policy)).is_quorum, true)
+    const { vkey: added } = await ledger.keys.rotate({ actor: becca })
+    await grow(ledger, 3)
+    // Both keys sign, so a witness that knows only the old one goes on.
+    is((await sync(ledger, policy)).is_quorum, true)
+    await ledger.keys.retire({ actor: becca })
+    await grow(ledger, 3)
+    const refused = await sync(ledger, policy)
+    equal([refused.is_quorum, refused.witnesses.map(({ status }) => status).includes('cosigned')], [false, false])
+    await witness.kill('SIGTERM')
+    const informed = await startWitness({ dir, logs: [old ?? '', added] })
+    const size = await grow(ledger, 3)
+    const synced = await sync(ledger, [informed.policyLine, 'quorum witness.example/w1'])
+    equal([synced.is_quorum, synced.size], [true, size])
+    await ledger.log.verify()
+  }))
 
 test('the newest checkpoint is cosigned, and kept with its cosignatures', () =>
   withLedger(async (ledger, root) => {

@@ -155,7 +155,10 @@ export class StatementBuilder {
 
 type Pair = readonly [key: Uint8Array, value: Uint8Array]
 
-/** One statement can change a row once: the last value counts, and a deletion counts more. Sorted, so that no two statements wait for each other. */
+/**
+ * One statement can change a row once: the last value counts, and a deletion counts more. Sorted, so that no two
+ * statements wait for each other.
+ */
 function lastOf({ deletes, puts }: StoreBatch): Pair[] {
   const last = new Map<string, Pair>()
   for (const { key, value } of puts) last.set(nameOf(key), [key, value])
