@@ -3,13 +3,13 @@ import type * as shapes from '../api/shapes/log.ts'
 import type { LedgerState } from '../domain/log/configuration.ts'
 import { refusedAsSealed } from '../domain/log/seal.ts'
 import { ledgerStream } from '../domain/log/stream.ts'
-import { LockstepError } from '../errors.ts'
+import { invariant, LockstepError } from '../errors.ts'
 import { defaultConfig } from '../kernel/config.ts'
 import type { Row } from '../kernel/decider.ts'
 import type { Cursors, Log, Meta } from '../log/log.ts'
 import { checkpointBy, keysOf } from '../log/signer.ts'
 import { rootOf } from '../log/tiles.ts'
-import { fromHex, sameBytes, toHex } from '../merkle/hash.ts'
+import { sameBytes, toHex } from '../merkle/hash.ts'
 import { verifyLog } from '../verify/verify.ts'
 import { configInLog } from '../writer/config-in-force.ts'
 import { errorOf } from '../writer/refusals.ts'
@@ -110,8 +110,7 @@ export async function moveLedger(
     await assertSigned(snapshot, sealed)
     if (log.head().size < sealed.size) await receiveRest(receiver, snapshot, { sealed, target, verified })
     // From here on the new place has the ledger. A crash leaves at most files of its folder to be completed.
-    if (!sameBytes(await rootOf(log, sealed.size), fromHex(sealed.root) ?? new Uint8Array()))
-      throw otherHistory(sealed.size)
+    invariant(toHex(await rootOf(log, sealed.size)) === sealed.root, 'both places have the tree that was signed')
     await target.complete(snapshot.head().cursors)
     const { ledger_id, origin } = snapshot.meta
     return { checkpoint: sealed.checkpoint, ledger_id, origin, root: sealed.root, size: sealed.size, to: place }
@@ -182,13 +181,18 @@ async function verifyWhole({ root }: MoveSource, log: Log, onProgress: MoveOptio
   return size
 }
 
-/** The head with the seal must be signed by a key of the ledger. Errors: VERIFY_FAILED. */
+/** A key of the ledger must have signed the head with the seal, and the old place must have that tree. Errors: VERIFY_FAILED. */
 async function assertSigned(log: Log, { checkpoint, root, size }: shapes.SealedLedger): Promise<void> {
   const signed = await checkpointBy(checkpoint, await keysOf(log))
-  if (signed.ok && signed.value.size === size && toHex(signed.value.root) === root) return
-  throw new LockstepError('VERIFY_FAILED', 'no key of the ledger signed the head with the seal', {
-    details: { check: 'checkpoint', size },
-  })
+  const isSigned = signed.ok && signed.value.size === size && toHex(signed.value.root) === root
+  if (isSigned && toHex(await rootOf(log, size)) === root) return
+  throw new LockstepError(
+    'VERIFY_FAILED',
+    'no key of the ledger signed the head with the seal, as the old place has it',
+    {
+      details: { check: 'checkpoint', size },
+    },
+  )
 }
 
 function isHere(place: string): LockstepError {

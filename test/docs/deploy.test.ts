@@ -1,6 +1,6 @@
 import { spawn, spawnSync } from 'node:child_process'
 import { once } from 'node:events'
-import { copyFileSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { copyFileSync, cpSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { dirname, join } from 'node:path'
 import { suite } from 'uvu'
 import { equal, is, match, ok } from 'uvu/assert'
@@ -63,6 +63,9 @@ deploy(`has units of systemd without mistakes (${by('systemd-analyze verify', ha
   const unit = textOf('lockstep.service').replace('/usr/local/bin/lockstep', '/bin/true')
   writeFileSync(join(copies, 'lockstep.service'), unit)
   const units = ['lockstep.service', 'lockstep.socket'].map((name) => join(copies, name))
+  is(succeeds('systemd-analyze', 'verify', '--man=no', ...units).trim(), '')
+  // The same with the ledger in a database.
+  cpSync(join(folder, 'lockstep.service.d'), join(copies, 'lockstep.service.d'), { recursive: true })
   is(succeeds('systemd-analyze', 'verify', '--man=no', ...units).trim(), '')
 })
 

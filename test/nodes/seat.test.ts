@@ -1,3 +1,4 @@
+// limit: 300
 import pg from 'pg'
 import { suite } from 'uvu'
 import { equal, is, ok, throws } from 'uvu/assert'

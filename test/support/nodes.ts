@@ -40,7 +40,7 @@ export async function newNodesLedger(server: PostgresServer, count: number): Pro
 }
 
 /** Points the home folder of a node to a database. */
-function useEngine(dir: string, engine: string, node?: string): void {
+export function useEngine(dir: string, engine: string, node?: string): void {
   const layout = layoutOf(dir)
   const file = readEngineFile(layout)
   writeFileSync(layout.engine, JSON.stringify({ ...file, engine, node: node ?? file?.node }))
