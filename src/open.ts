@@ -91,7 +91,7 @@ export interface OpenLedgerOptions {
   accept_missing_head?: AcceptedHead
   /** This process serves the ledger: other processes that open it fail at once with LEDGER_SERVED. Default: false. */
   is_service?: boolean
-  /** Injected clock and ids. Default: the machine's clock and random ids. */
+  /** Injected clock and ids. Default: the clock of the machine, or of the database that has the ledger, and random ids. */
   now?: () => Now
   newLockId?: () => string
   newRunId?: () => string
@@ -176,8 +176,8 @@ interface Over {
 
 /** Puts the parts of a ledger together and finishes what the last process left unfinished. A snapshot shows that as is. */
 export async function openOver(log: Log, { actor, isSnapshot, layout, options }: Over): Promise<LocalLedger> {
-  const { now: machine = systemNow } = options
-  const sharedTime = log.clock && (await SharedTime.of(log, log.clock, machine))
+  const { now = systemNow } = options
+  const sharedTime = options.now ? undefined : log.clock && (await SharedTime.of(log, log.clock, now))
   const { newLockId = () => `lck_${nanoid()}`, newRunId = () => `run_${nanoid()}` } = options
   const { root } = layout
   const config = await configOf(log, layout)
@@ -193,7 +193,7 @@ export async function openOver(log: Log, { actor, isSnapshot, layout, options }:
     log,
     newLockId,
     newRunId,
-    now: sharedTime?.now ?? machine,
+    now: sharedTime?.now ?? now,
     reactions: (core, deliverables) => {
       if (isSnapshot || seal.isSealed) return noReactions()
       const lockFiles = lockFileReactor(deliverables, core)

@@ -30,6 +30,7 @@ bench('runs every bench to its end, each asserting its own outcome', () => {
     'command',
     'hooks',
     'million',
+    'paths',
     'policy-replay',
     'postgres',
     'postgres-append',

@@ -42,7 +42,7 @@ for (const words of [
       const { status, stdout } = await lockstep(words, { isForPeople: true })
       is(status, 0)
       const text = stdout.replace(/\s+/g, ' ')
-      match(text, 'Exactly one of these is required: NAME, --folder, --target.')
+      match(text, 'Exactly one of these is required: NAME, --path, --folder, --target.')
       match(text, /--holder <holder> .*\(required\)/)
       match(text, 'required with --folder')
       match(text, '1 s to 1 d 0 h; default: 30 min')
@@ -83,7 +83,7 @@ for (const [words, message] of [
   [['lock', 'acquire', 'a', '--holder', ''], '--holder must not be empty'],
   [
     ['lock', 'acquire', 'deliverable:DEL-08-05', '--holder', 'h'],
-    'NAME is a deliverable or project lock: acquire those with --folder, or with --target and --run-id',
+    'NAME is not the name of a resource: acquire other locks with --path, with --folder, or with --target and --run-id',
   ],
   [['lock', 'release', 'lck_short'], 'LOCK_ID must be lck_ and 16 to 64 characters of A-Z a-z 0-9 _ -'],
   [['run', 'list', '--limit', '0'], '--limit must be at least 1'],
