@@ -7,7 +7,7 @@ import { untilFree } from '../supervise/waiting.ts'
 import { actorFor, serviceOf, withLedger } from './context.ts'
 import type { Globals } from './globals.ts'
 import { durationText, print } from './output.ts'
-import { pathsFromHere } from './values.ts'
+import { pathFromHere } from './values.ts'
 import { verb } from './verb.ts'
 
 type Acquire = AcquireResource | AcquirePaths | AcquireDeliverable | AcquireProject
@@ -20,9 +20,8 @@ export function acquireVerb(): Command {
       lock_id: { about: 'the lock_id of an earlier attempt, to get its answer' },
       name: { about: 'the name of the resource' },
       paths: {
-        about: 'a file or a subtree, which ends in / or is a folder (repeatable)',
-        placeholder: 'path',
-        readAll: pathsFromHere,
+        about: 'a file or a subtree, which ends in / or is a folder',
+        read: pathFromHere,
       },
       pids: { about: 'a process that holds the lock; when all of them are dead, the lock can be recovered' },
       wait_s: { about: 'wait this long if the lock is held (default: no wait)' },

@@ -9,7 +9,7 @@ import { breakVerb, importVerb, recoverVerb, retireVerb } from './lock-care.ts'
 import { runCommand } from './lock-run.ts'
 import { remainingText, statusLines } from './lock-text.ts'
 import { durationText, table, timeText } from './output.ts'
-import { pathsFromHere } from './values.ts'
+import { pathFromHere } from './values.ts'
 import { count, noun, text, toggle, verb } from './verb.ts'
 
 export function lockCommand(asked?: string): Command {
@@ -114,9 +114,8 @@ function listVerb(): Command {
   return verb('list', 'locks.list', {
     flags: {
       paths: {
-        about: 'only locks in the way of a change to this file or subtree (repeatable)',
-        placeholder: 'path',
-        readAll: pathsFromHere,
+        about: 'only locks in the way of a change to this file or subtree',
+        read: pathFromHere,
       },
       under: {
         about:

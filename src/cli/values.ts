@@ -1,6 +1,7 @@
 import { isAbsolute, resolve, sep } from 'node:path'
 import { LockstepError } from '../errors.ts'
-import { type Actor, actorNamed } from '../kernel/ids.ts'
+import { actorNamed } from '../kernel/actor-name.ts'
+import type { Actor } from '../kernel/ids.ts'
 import { parsedJson } from '../kernel/json.ts'
 import { limits } from '../kernel/limits.ts'
 import { readText } from './input-file.ts'
@@ -13,11 +14,6 @@ import { readText } from './input-file.ts'
  */
 export function fromHere(path: string): string {
   return path === '' ? path : resolve(path)
-}
-
-/** Reads the paths of a repeatable option. */
-export function pathsFromHere(paths: readonly string[]): string[] {
-  return paths.map(pathFromHere)
 }
 
 /**

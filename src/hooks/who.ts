@@ -1,5 +1,6 @@
+import { actorNamed } from '../kernel/actor-name.ts'
 import { given } from '../kernel/given.ts'
-import { type Actor, actorNamed, actorSchema } from '../kernel/ids.ts'
+import { type Actor, actorSchema } from '../kernel/ids.ts'
 import { parse } from '../writer/parse.ts'
 import type { HookEvent } from './event.ts'
 import type { HarnessName } from './forms.ts'

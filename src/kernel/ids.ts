@@ -73,14 +73,6 @@ export const actorSchema = z.strictObject({
 })
 export type Actor = z.infer<typeof actorSchema>
 
-/** The actor that a text names: `agent:ID`, `human:ID`, `system:ID`, or the bare id of an agent. */
-export function actorNamed(text: string): Actor {
-  const [, type, id] = /^(agent|human|system):(.+)$/s.exec(text) ?? []
-  return id === undefined
-    ? { actor_id: text, actor_type: 'agent' }
-    : { actor_id: id, actor_type: type as Actor['actor_type'] }
-}
-
 /**
  * How the caller is known: `os:<user>`, the user of the operating system whose process called, or `token:<token_id>`,
  * the token that the caller showed. Inputs do not have this member, so no caller can state it (ADR 0053).

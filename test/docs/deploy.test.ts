@@ -231,8 +231,11 @@ deploy('has alerts and metrics that docs/how-to/monitor-it.md explains', async (
     rules.map(({ alert }) => alert),
   )
   const messages = [...page.matchAll(/^\| `([a-z ]+)` \| \d0 \|/gm)].map(([, message = '']) => message)
-  const source = readFileSync(join(project, 'src/service/serve.ts'), 'utf8')
-  const logged = [...source.matchAll(/#log\.\w+\((?:\{[^}]*\}|\w+), '([^']+)'\)/g)].map(([, message = '']) => message)
+  const sources = ['serve', 'duties', 'node'].map((name) =>
+    readFileSync(join(project, `src/service/${name}.ts`), 'utf8'),
+  )
+  const calls = sources.join('').matchAll(/\blog\.\w+\((?:\{[^}]*\}|\w+), '([^']+)'\)/g)
+  const logged = [...calls].map(([, message = '']) => message)
   equal(messages.sort(), logged.sort())
 })
 

@@ -222,7 +222,7 @@ export const fullInputs: Readonly<Record<string, readonly Make[]>> = {
   'locks.check': [(id) => ({ run_id: projectRun(id), target_name: target_name(id) })],
   'locks.history': [() => ({ name: 'guard' })],
   'locks.importFile': [() => ({ actor: becca, file: 'RUN_LOCK.json', reason: 'a' })],
-  'locks.list': [() => ({ under: 'work' })],
+  'locks.list': [() => ({ under: 'work' }), () => ({ paths: ['work/a.js'] })],
   'locks.recover': [() => ({ actor, folder: 'work', name: 'guard', reason: 'a' })],
   'locks.release': [
     async (id, { api }) => {

@@ -17,7 +17,7 @@ const ownTargets: readonly string[] = ['lock', 'policy', 'run', 'turn']
 
 /** The first words of the operations that the ledger renders, such as `run.complete`, and of its events. */
 const ownWords =
-  /^(?:approval|audit|authz|clock|config|erasure|export|key|ledger|lock|object|policy|refusals|retention|run|stage|staging|token|turn|workflow|workspace)[.:/]/
+  /^(?:approval|audit|authz|clock|config|erasure|export|key|ledger|lock|object|policy|refusals|retention|run|seat|stage|staging|text|token|turn|workflow|workspace)[.:/]/
 
 /**
  * The problem with a statement that could be mistaken for an event of the ledger; undefined if there is none. An

@@ -29,12 +29,16 @@ export class Database {
   readonly #config: ClientConfig
   readonly #connect: Connect
   readonly #pools: { reads: Pool; snapshots: Pool }
+  #isClosed = false
 
   private constructor(config: ClientConfig, pools: { reads: Pool; snapshots: Pool }, connect: Connect) {
     this.#config = config
     this.#connect = connect
     this.#pools = pools
-    this.query = persistent(queryOf((query) => pools.reads.query(query)))
+    this.query = persistent(
+      queryOf((query) => pools.reads.query(query)),
+      () => !this.#isClosed,
+    )
     // A connection that fails while it is idle is replaced by the next query.
     for (const pool of Object.values(pools)) pool.on('error', () => {})
   }
@@ -96,6 +100,7 @@ export class Database {
   }
 
   async close(): Promise<void> {
+    this.#isClosed = true
     await Promise.all([this.#pools.reads.end(), this.#pools.snapshots.end()])
   }
 }
@@ -117,8 +122,11 @@ function sessionOf(client: Client): Session {
   }
 }
 
-/** Repeats a query whose connection is lost or refused, for a limited time. A database that never answered is not tried again. */
-function persistent(query: Query): Query {
+/**
+ * Repeats a query whose connection is lost or refused, for a limited time, while the database is open here. One that never
+ * answered is not tried again.
+ */
+function persistent(query: Query, isOpen: () => boolean): Query {
   let hasAnswered = false
   return async (text, values) => {
     const until = performance.now() + databaseLimits.recoverMillis
@@ -128,7 +136,7 @@ function persistent(query: Query): Query {
         hasAnswered = true
         return rows as never
       } catch (error) {
-        if (!hasAnswered || !isOfConnection(error) || performance.now() >= until) throw error
+        if (!hasAnswered || !isOpen() || !isOfConnection(error) || performance.now() >= until) throw error
         await pause(databaseLimits.pauseMillis)
       }
     }

@@ -182,10 +182,13 @@ export class PostgresLog extends PostgresReader implements Log {
     try {
       await this.#answered().catch(() => {})
       await this.signing?.keeper.close()
-      await this.#writing?.seat.giveBack()
     } finally {
-      await this.#writing?.appender.close()
-      await this.parts.database.close()
+      try {
+        await this.#writing?.seat.giveBack()
+      } finally {
+        await this.#writing?.appender.close()
+        await this.parts.database.close()
+      }
     }
   }
 
