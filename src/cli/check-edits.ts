@@ -2,7 +2,6 @@ import type { Command } from 'commander'
 import type { LockState } from '../api/shapes/locks.ts'
 import { ignoresCase } from '../disk/layout.ts'
 import { isWithin } from '../domain/lock/paths/path.ts'
-import { namedPaths } from '../files/paths/path-names.ts'
 import { limits } from '../kernel/limits.ts'
 import { locksAbove } from '../supervise/locks-above.ts'
 import { changedFiles } from './changed-files.ts'
@@ -27,6 +26,7 @@ export function checkEditsVerb(): Command {
       const actor_id = actorFor(globals)?.actor_id
       const isOwn = (lock: LockState) =>
         (actor_id !== undefined && lock.actor_id === actor_id) || locksAbove().includes(lock.lock_ref ?? '')
+      const { namedPaths } = await import('../files/paths/path-names.ts')
       return withLedger(
         globals,
         command,

@@ -3,11 +3,11 @@ import { folderOf } from './context.ts'
 import { wordsOf } from './program.ts'
 import { isServed } from './service.ts'
 
-/** The commands that this bundle has in full, without the verbs that keep processes. */
+/** The commands that this bundle has in full, without the verbs that need more than the service. */
 const quick: Readonly<Record<string, readonly string[]>> = {
   consistency: [],
   head: [],
-  lock: ['run'],
+  lock: ['check-edits', 'run'],
   prove: [],
   run: ['exec'],
 }
