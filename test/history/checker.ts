@@ -72,13 +72,15 @@ interface Config {
 class Search {
   readonly #operations: readonly Operation[]
   readonly #deaths: ReadonlyMap<string, number>
+  readonly #isExtended: boolean
   readonly #isSwept: boolean
   readonly #known: Known
   readonly #slack: number
   #configs: Config[] = [{ state: free, times: atFirst, done: new Set() }]
   #pending: Operation[] = []
 
-  constructor({ deaths, isSwept = false, operations }: History, slack: number) {
+  constructor({ deaths, isExtended = false, isSwept = false, operations }: History, slack: number) {
+    this.#isExtended = isExtended
     this.#deaths = deaths
     this.#isSwept = isSwept
     this.#known = knownFrom(operations)
@@ -149,7 +151,8 @@ class Search {
 
   #leaseOf(held: Held | null) {
     const died = held?.holder === undefined ? undefined : this.#deaths.get(held.holder)
-    return { lease_ms: held?.lease_ms ?? 0, slack_ms: this.#slack, died: died ?? Infinity }
+    const lease_ms = held?.lease_ms ?? 0
+    return { lease_ms, slack_ms: this.#slack, died: died ?? Infinity, isExtended: this.#isExtended }
   }
 }
 

@@ -10,7 +10,7 @@ import type { History, Operation } from './history.ts'
 const limitMillis = 60_000
 
 /** When a service was killed: from the moment of the signal until it had ended. */
-interface Kill {
+export interface Kill {
   from: number
   to: number
 }
@@ -90,17 +90,18 @@ interface FleetOptions {
   callers: number
   lease_s: number
   seed: number
+  isFar?: boolean
 }
 
 /** Client processes that work, are stopped and killed, and are replaced. */
 export class Fleet {
-  readonly #dir: string
+  readonly #dirs: readonly string[]
   readonly #options: FleetOptions
   #members: Member[] = []
   #started = 0
 
-  constructor(dir: string, options: FleetOptions) {
-    this.#dir = dir
+  constructor(dirs: string | readonly string[], options: FleetOptions) {
+    this.#dirs = [dirs].flat()
     this.#options = options
   }
 
@@ -170,9 +171,9 @@ export class Fleet {
   #newMember(): Member {
     this.#started += 1
     const name = `client${this.#started}`
-    const { callers, lease_s, seed } = this.#options
+    const { callers, isFar = false, lease_s, seed } = this.#options
     const numbers = [seed + this.#started, callers, lease_s].map(String)
-    const words = [compiled('fixtures/history/client.ts'), this.#dir, name, ...numbers]
+    const words = [compiled('fixtures/history/client.ts'), this.#dirs[this.#started % this.#dirs.length] ?? '', name, ...numbers, ...(isFar ? ['far'] : [])]
     const child = spawn(process.execPath, words, { stdio: ['pipe', 'pipe', 'pipe'] })
     const member: Member = {
       name,

@@ -42,6 +42,7 @@ export interface History {
   deaths: ReadonlyMap<string, number>
   /** Whether the service recovers expired locks by itself. */
   isSwept?: boolean
+  isExtended?: boolean
 }
 
 /** The seq that a successful command appended under; undefined for repeated answers and for commands without one. */

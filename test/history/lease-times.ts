@@ -24,6 +24,7 @@ export interface Lease {
   lease_ms: number
   slack_ms: number
   died: number
+  isExtended: boolean
 }
 
 /** The times after a command took effect within its window; undefined if it cannot have. */
@@ -34,7 +35,7 @@ export function timesAfter(
 ): Times | undefined {
   const now = Math.max(times.now, from, when === 'dead' ? lease.died : -Infinity)
   const since = when === 'expired' ? Math.max(times.since, lease.lease_ms - lease.slack_ms) : times.since
-  const atMost = when === 'current' ? lease.lease_ms + lease.slack_ms : Infinity
+  const atMost = when === 'current' && !lease.isExtended ? lease.lease_ms + lease.slack_ms : Infinity
   const beganFrom = Math.max(times.beganFrom, now - atMost)
   const beganTo = Math.min(times.beganTo, to - since)
   if (now > to || now === Infinity || since > atMost || beganFrom > beganTo) return undefined
