@@ -90,6 +90,7 @@ interface FleetOptions {
   callers: number
   lease_s: number
   seed: number
+  /** Whether times in answers are by the clock of a database. */
   isFar?: boolean
 }
 
@@ -173,7 +174,13 @@ export class Fleet {
     const name = `client${this.#started}`
     const { callers, isFar = false, lease_s, seed } = this.#options
     const numbers = [seed + this.#started, callers, lease_s].map(String)
-    const words = [compiled('fixtures/history/client.ts'), this.#dirs[this.#started % this.#dirs.length] ?? '', name, ...numbers, ...(isFar ? ['far'] : [])]
+    const words = [
+      compiled('fixtures/history/client.ts'),
+      this.#dirs[this.#started % this.#dirs.length] ?? '',
+      name,
+      ...numbers,
+      ...(isFar ? ['far'] : []),
+    ]
     const child = spawn(process.execPath, words, { stdio: ['pipe', 'pipe', 'pipe'] })
     const member: Member = {
       name,

@@ -42,6 +42,7 @@ export interface History {
   deaths: ReadonlyMap<string, number>
   /** Whether the service recovers expired locks by itself. */
   isSwept?: boolean
+  /** Whether changes of the writer extend leases, so that they have no known end. */
   isExtended?: boolean
 }
 
