@@ -77,20 +77,7 @@ export class StatementBuilder {
 
   #putRows(pairs: readonly Pair[]): void {
     if (pairs.length === 0) return
-    const list = [
-      this.value(
-        pairs.map(([key]) => generationOf(key)),
-        'smallint[]',
-      ),
-      this.value(
-        pairs.map(([key]) => bufferOf(key)),
-        'bytea[]',
-      ),
-      this.value(
-        pairs.map(([, value]) => bufferOf(value)),
-        'bytea[]',
-      ),
-    ]
+    const list = [...this.#rowKeys(pairs.map(keyOf)), this.#bytes(pairs.map(valueOf))]
     this.part(
       'r',
       `INSERT INTO lockstep.row SELECT $1, u.* FROM h, unnest(${list.join(', ')}) AS u
@@ -100,31 +87,16 @@ export class StatementBuilder {
 
   #deleteRows(keys: readonly Uint8Array[]): void {
     if (keys.length === 0) return
-    const list = [this.value(keys.map(generationOf), 'smallint[]'), this.value(keys.map(bufferOf), 'bytea[]')]
     this.part(
       'rd',
-      `DELETE FROM lockstep.row r USING h, unnest(${list.join(', ')}) AS u (gen, key)
+      `DELETE FROM lockstep.row r USING h, unnest(${this.#rowKeys(keys).join(', ')}) AS u (gen, key)
        WHERE r.ledger_id = $1 AND r.gen = u.gen AND r.key = u.key`,
     )
   }
 
   #putObjects(pairs: readonly Pair[]): void {
     if (pairs.length === 0) return
-    const named = pairs.map(([key]) => digestOfObjectKey(key))
-    const list = [
-      this.value(
-        named.map(({ digest }) => Buffer.from(digest, 'hex')),
-        'bytea[]',
-      ),
-      this.value(
-        named.map(({ piece }) => piece),
-        'int[]',
-      ),
-      this.value(
-        pairs.map(([, value]) => bufferOf(value)),
-        'bytea[]',
-      ),
-    ]
+    const list = [...this.#pieceKeys(pairs.map(keyOf)), this.#bytes(pairs.map(valueOf))]
     this.part(
       'o',
       `INSERT INTO lockstep.object SELECT $1, u.* FROM h, unnest(${list.join(', ')}) AS u
@@ -134,26 +106,35 @@ export class StatementBuilder {
 
   #deleteObjects(keys: readonly Uint8Array[]): void {
     if (keys.length === 0) return
-    const named = keys.map(digestOfObjectKey)
-    const list = [
-      this.value(
-        named.map(({ digest }) => Buffer.from(digest, 'hex')),
-        'bytea[]',
-      ),
-      this.value(
-        named.map(({ piece }) => piece),
-        'int[]',
-      ),
-    ]
     this.part(
       'od',
-      `DELETE FROM lockstep.object o USING h, unnest(${list.join(', ')}) AS u (digest, piece)
+      `DELETE FROM lockstep.object o USING h, unnest(${this.#pieceKeys(keys).join(', ')}) AS u (digest, piece)
        WHERE o.ledger_id = $1 AND o.digest = u.digest AND o.piece = u.piece`,
     )
+  }
+
+  /** The columns `gen` and `key` of rows. */
+  #rowKeys(keys: readonly Uint8Array[]): string[] {
+    return [this.value(keys.map(generationOf), 'smallint[]'), this.#bytes(keys)]
+  }
+
+  /** The columns `digest` and `piece` of objects. */
+  #pieceKeys(keys: readonly Uint8Array[]): string[] {
+    const named = keys.map(digestOfObjectKey)
+    const digests = named.map(({ digest }) => Buffer.from(digest, 'hex'))
+    const pieces = named.map(({ piece }) => piece)
+    return [this.value(digests, 'bytea[]'), this.value(pieces, 'int[]')]
+  }
+
+  #bytes(all: readonly Uint8Array[]): string {
+    return this.value(all.map(bufferOf), 'bytea[]')
   }
 }
 
 type Pair = readonly [key: Uint8Array, value: Uint8Array]
+
+const keyOf = ([key]: Pair) => key
+const valueOf = ([, value]: Pair) => value
 
 /**
  * One statement can change a row once: the last value counts, and a deletion counts more. Sorted, so that no two
