@@ -105,6 +105,11 @@ function bodyOf(inputs: readonly z.ZodType[], schemas: Record<string, JsonSchema
   }
 }
 
+/** A header that a request may have. */
+function headerOf(name: string, description: string): JsonSchema {
+  return { name, in: 'header', description, schema: { type: 'string' } }
+}
+
 /** The parameters of all forms. A member is required if every form requires it. */
 function parametersOf(inputs: readonly z.ZodType[], schemas: Record<string, JsonSchema>): JsonSchema[] {
   const parameters = new Map<string, JsonSchema>()
@@ -239,30 +244,10 @@ const otherRoutes: readonly [string, JsonSchema][] = [
         operationId: 'hooks',
         summary: 'Answers a hook of a coding agent. The answer is what the hook prints: a document, or nothing.',
         parameters: [
-          {
-            name: 'Lockstep-Process',
-            in: 'header',
-            description: 'The process above the hook, and on Linux its start time: "PID START".',
-            schema: { type: 'string' },
-          },
-          {
-            name: 'Lockstep-Actor',
-            in: 'header',
-            description: 'The actor, as in LOCKSTEP_ACTOR.',
-            schema: { type: 'string' },
-          },
-          {
-            name: 'Lockstep-On-Behalf-Of',
-            in: 'header',
-            description: 'The party that the actor acts for.',
-            schema: { type: 'string' },
-          },
-          {
-            name: 'Lockstep-Lock-Id',
-            in: 'header',
-            description: 'A lock that the agent holds.',
-            schema: { type: 'string' },
-          },
+          headerOf('Lockstep-Process', 'The process above the hook, and on Linux its start time: "PID START".'),
+          headerOf('Lockstep-Actor', 'The actor, as in LOCKSTEP_ACTOR.'),
+          headerOf('Lockstep-On-Behalf-Of', 'The party that the actor acts for.'),
+          headerOf('Lockstep-Lock-Id', 'A lock that the agent holds.'),
         ],
         requestBody: {
           required: true,
@@ -280,7 +265,7 @@ const otherRoutes: readonly [string, JsonSchema][] = [
         summary: 'Follows the entries of the ledger as server-sent events. The id of an event is its seq.',
         parameters: [
           { name: 'from', in: 'query', description: 'The first seq.', schema: { type: 'integer', minimum: 0 } },
-          { name: 'Last-Event-ID', in: 'header', description: 'Resume after this seq.', schema: { type: 'string' } },
+          headerOf('Last-Event-ID', 'Resume after this seq.'),
         ],
         ...answerOf('The events.', mediaTypes.events, { type: 'string' }),
       },
