@@ -77,7 +77,7 @@ export class StatementBuilder {
 
   #putRows(pairs: readonly Pair[]): void {
     if (pairs.length === 0) return
-    const list = [...this.#rowKeys(pairs.map(keyOf)), this.#bytes(pairs.map(valueOf))]
+    const list = [...this.#rowKeys(pairs.map(keyOf)), this.#bytes(pairs.map(contentOf))]
     this.part(
       'r',
       `INSERT INTO lockstep.row SELECT $1, u.* FROM h, unnest(${list.join(', ')}) AS u
@@ -96,7 +96,7 @@ export class StatementBuilder {
 
   #putObjects(pairs: readonly Pair[]): void {
     if (pairs.length === 0) return
-    const list = [...this.#pieceKeys(pairs.map(keyOf)), this.#bytes(pairs.map(valueOf))]
+    const list = [...this.#pieceKeys(pairs.map(keyOf)), this.#bytes(pairs.map(contentOf))]
     this.part(
       'o',
       `INSERT INTO lockstep.object SELECT $1, u.* FROM h, unnest(${list.join(', ')}) AS u
@@ -134,7 +134,7 @@ export class StatementBuilder {
 type Pair = readonly [key: Uint8Array, value: Uint8Array]
 
 const keyOf = ([key]: Pair) => key
-const valueOf = ([, value]: Pair) => value
+const contentOf = ([, value]: Pair) => value
 
 /**
  * One statement can change a row once: the last value counts, and a deletion counts more. Sorted, so that no two
